@@ -1,0 +1,1 @@
+"""An LLM chat that is plain hypermedia."""

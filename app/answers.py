@@ -1,0 +1,146 @@
+"""The text of answers: chunks while they run, one text at the end; and how readers follow it."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Database
+from app.tables import Chunk, Message, Status
+from app.wakeups import WakeUps
+
+POLL_SECONDS = 1.0
+"""How long a reader waits for a ring before it asks the database anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is stored of an answer at one moment."""
+
+    status: Status
+    text: str = ""
+    reasoning: str = ""
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether more may come."""
+        return self.status == "generating"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Text to be added to an answer, at a position in characters."""
+
+    message_id: int
+    kind: Literal["text", "reasoning"]
+    position: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an answer ended; `error` is a sentence for the person who asked."""
+
+    status: Status
+    error: str = ""
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+async def still_running(session: AsyncSession, message_ids: Iterable[int]) -> set[int]:
+    """Which of these answers may still be written to: those neither ended nor deleted."""
+    rows = select(Message.id).where(Message.id.in_(list(message_ids)), Message.status == "generating")
+    return set(await session.scalars(rows))
+
+
+async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
+    """Store pieces of answers that are still running."""
+    if pieces:
+        rows = [
+            {"message_id": p.message_id, "kind": p.kind, "position": p.position, "text": p.text}
+            for p in pieces
+        ]
+        await session.execute(insert(Chunk), rows)
+
+
+async def finish(session: AsyncSession, message_id: int, ending: Ending) -> None:
+    """Turn an answer's chunks into its text, and say how it ended. An answer ends once."""
+    whole = await _read_chunks(session, message_id, Answer("generating"))
+    await session.execute(
+        update(Message)
+        .where(Message.id == message_id, Message.status == "generating")
+        .values(
+            status=ending.status,
+            text=whole.text,
+            reasoning=whole.reasoning,
+            error=ending.error,
+            finish=ending.finish,
+            prompt_tokens=ending.prompt_tokens,
+            completion_tokens=ending.completion_tokens,
+        )
+    )
+    await session.execute(delete(Chunk).where(Chunk.message_id == message_id))
+
+
+async def orphans(session: AsyncSession) -> Sequence[int]:
+    """Answers that a process left unfinished when it ended."""
+    return (await session.scalars(select(Message.id).where(Message.status == "generating"))).all()
+
+
+async def read(
+    session: AsyncSession, user_id: int, message_id: int, known: Answer | None = None
+) -> Answer | None:
+    """What is stored of an answer now, if it is this user's; only what is new is read where some is known."""
+    row = await session.scalar(
+        select(Message).where(
+            Message.user_id == user_id, Message.id == message_id, Message.role == "assistant"
+        )
+    )
+    if row is None:
+        return None
+    if row.running:
+        return await _read_chunks(session, message_id, known or Answer("generating"))
+    return Answer(row.status, row.text, row.reasoning, row.error)
+
+
+async def follow(
+    database: Database, wakeups: WakeUps, user_id: int, message_id: int
+) -> AsyncIterator[Answer]:
+    """An answer as it grows: what there is at once, then each later state, the last one not running.
+
+    Ends without a last state if the answer is deleted, or is not this user's.
+    """
+    answer: Answer | None = None
+    with wakeups.listening(message_id) as bell:
+        while True:
+            async with database.reading() as session:
+                latest = await read(session, user_id, message_id, answer)
+            if latest is None:
+                return
+            if latest != answer:
+                yield latest
+            if not latest.running:
+                return
+            answer = latest
+            await bell.wait(POLL_SECONDS)
+
+
+async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) -> Answer:
+    positions = {"text": len(known.text), "reasoning": len(known.reasoning)}
+    rows = await session.scalars(
+        select(Chunk)
+        .where(
+            Chunk.message_id == message_id,
+            ((Chunk.kind == "text") & (Chunk.position >= positions["text"]))
+            | ((Chunk.kind == "reasoning") & (Chunk.position >= positions["reasoning"])),
+        )
+        .order_by(Chunk.position)
+    )
+    new: dict[str, list[str]] = {"text": [known.text], "reasoning": [known.reasoning]}
+    for chunk in rows:
+        new[chunk.kind].append(chunk.text)
+    return replace(known, text="".join(new["text"]), reasoning="".join(new["reasoning"]))

@@ -1,0 +1,61 @@
+"""The command line."""
+
+import sys
+from socket import socket
+
+import click
+import uvicorn
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+GRACE_SECONDS = 5
+"""How long connections may take to end when the server is stopped."""
+
+
+@click.group()
+def main() -> None:
+    """An LLM chat that is plain hypermedia."""
+
+
+@main.command()
+@click.option(
+    "--reload", is_flag=True, help="Restart when a Python file changes; read templates anew for each page."
+)
+def serve(*, reload: bool) -> None:
+    """Start the chat. It is set up by environment variables or a .env file."""
+    settings = _settings()
+    options = {
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+        "server_header": False,
+    }
+    if reload:
+        uvicorn.run("app.main:reloadable", reload=True, reload_dirs=["app"], **options)
+    else:
+        AnnouncedServer(uvicorn.Config("app.main:create_app", log_level="warning", **options)).run()
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start, then print the address."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"]).upper()
+            click.echo(
+                ": ".join(filter(None, (name, problem["msg"].removeprefix("Value error, ")))), err=True
+            )
+        sys.exit(2)

@@ -1,0 +1,195 @@
+"""Conversations: every query and change of them. Each takes the user first; there is no unscoped way in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.tables import Conversation, Message, now
+
+TITLE_CHARACTERS = 60
+LISTED = 200
+
+
+class Busy(Exception):
+    """An answer is still being written in this conversation."""
+
+
+class TokenUsed(Exception):
+    """This form token has already sent another prompt."""
+
+
+class NotLast(Exception):
+    """Only the newest answer of a conversation can be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prompt and the answer to it; `fresh` where this call created them."""
+
+    conversation: Conversation
+    prompt: Message
+    answer: Message
+    fresh: bool = True
+
+
+async def listed(session: AsyncSession, user_id: int) -> Sequence[Conversation]:
+    """A user's conversations, the one that changed last first; at most `LISTED`."""
+    rows = select(Conversation).where(Conversation.user_id == user_id)
+    return (
+        await session.scalars(
+            rows.order_by(Conversation.updated_at.desc(), Conversation.id.desc()).limit(LISTED)
+        )
+    ).all()
+
+
+async def find(session: AsyncSession, user_id: int, conversation_id: int) -> Conversation | None:
+    """One conversation, if it is this user's."""
+    return await session.scalar(
+        select(Conversation).where(Conversation.user_id == user_id, Conversation.id == conversation_id)
+    )
+
+
+async def find_message(session: AsyncSession, user_id: int, message_id: int) -> Message | None:
+    """One message, if it is this user's."""
+    return await session.scalar(select(Message).where(Message.user_id == user_id, Message.id == message_id))
+
+
+async def branch(
+    session: AsyncSession, user_id: int, conversation_id: int, until: int | None = None
+) -> list[Message]:
+    """The messages from the first prompt along the newest branch, up to and with message `until`."""
+    rows = select(Message).where(Message.user_id == user_id, Message.conversation_id == conversation_id)
+    newest_child = {
+        message.parent_id: message for message in await session.scalars(rows.order_by(Message.id))
+    }
+    path: list[Message] = []
+    parent: int | None = None
+    while (message := newest_child.get(parent)) is not None:
+        path.append(message)
+        if message.id == until:
+            break
+        parent = message.id
+    return path
+
+
+async def earlier_answers(session: AsyncSession, user_id: int, answer: Message) -> Sequence[Message]:
+    """Earlier tries at the same prompt that left some text, oldest first."""
+    rows = select(Message).where(
+        Message.user_id == user_id,
+        Message.parent_id == answer.parent_id,
+        Message.id < answer.id,
+        Message.text != "",
+    )
+    return (await session.scalars(rows.order_by(Message.id))).all() if answer.parent_id else []
+
+
+async def add_turn(
+    session: AsyncSession,
+    user_id: int,
+    *,
+    prompt: str,
+    model: str,
+    conversation: Conversation | None = None,
+    form_token: str | None = None,
+) -> Turn:
+    """Store a prompt and an answer that is to be written, in a new conversation if none is given.
+
+    The same token with the same prompt gives the turn that it gave before. Raises TokenUsed if it
+    sent another prompt, and Busy if an answer is being written in this conversation.
+    """
+    if form_token and (sent := await _sent_with(session, user_id, form_token)):
+        if sent.prompt.text != prompt:
+            raise TokenUsed
+        return sent
+    if conversation is None:
+        conversation = Conversation(
+            user_id=user_id, title=title_of(prompt), created_at=now(), updated_at=now()
+        )
+        session.add(conversation)
+        await session.flush()
+    messages = await branch(session, user_id, conversation.id)
+    if messages and messages[-1].running:
+        raise Busy
+    conversation.updated_at = now()
+    asked = Message(
+        user_id=user_id,
+        conversation_id=conversation.id,
+        parent_id=messages[-1].id if messages else None,
+        role="user",
+        status="complete",
+        text=prompt,
+        form_token=form_token,
+        created_at=now(),
+    )
+    session.add(asked)
+    await session.flush()
+    return Turn(conversation, asked, await _add_answer(session, asked, model))
+
+
+async def retry(session: AsyncSession, user_id: int, message_id: int, *, model: str) -> Turn | None:
+    """A second answer beside an earlier one, to the same prompt; None if there is no such answer.
+
+    Raises Busy while an answer is being written there, and NotLast if the conversation went on.
+    """
+    answer = await find_message(session, user_id, message_id)
+    if answer is None or answer.role != "assistant":
+        return None
+    conversation = await find(session, user_id, answer.conversation_id)
+    messages = await branch(session, user_id, answer.conversation_id)
+    if conversation is None:
+        return None
+    if messages[-1].running:
+        raise Busy
+    if messages[-1].id != answer.id:
+        raise NotLast
+    conversation.updated_at = now()
+    return Turn(conversation, messages[-2], await _add_answer(session, messages[-2], model))
+
+
+async def delete(session: AsyncSession, user_id: int, conversation_id: int) -> Sequence[int]:
+    """Delete a conversation and all that is in it; the ids of answers that were still being written."""
+    mine = (Message.user_id == user_id, Message.conversation_id == conversation_id)
+    running = (await session.scalars(select(Message.id).where(*mine, Message.status == "generating"))).all()
+    await session.execute(
+        delete_rows(Conversation).where(Conversation.user_id == user_id, Conversation.id == conversation_id)
+    )
+    return running
+
+
+def title_of(prompt: str) -> str:
+    """A conversation's name: the first line of its first prompt, cut between words."""
+    line = " ".join(prompt.strip().partition("\n")[0].split())
+    if len(line) <= TITLE_CHARACTERS:
+        return line
+    cut = line[: TITLE_CHARACTERS - 1]
+    return (cut.rpartition(" ")[0] or cut) + "…"
+
+
+async def _add_answer(session: AsyncSession, asked: Message, model: str) -> Message:
+    answer = Message(
+        user_id=asked.user_id,
+        conversation_id=asked.conversation_id,
+        parent_id=asked.id,
+        role="assistant",
+        status="generating",
+        model=model,
+        created_at=now(),
+    )
+    session.add(answer)
+    await session.flush()
+    return answer
+
+
+async def _sent_with(session: AsyncSession, user_id: int, form_token: str) -> Turn | None:
+    asked = await session.scalar(
+        select(Message).where(Message.user_id == user_id, Message.form_token == form_token)
+    )
+    if asked is None:
+        return None
+    conversation = await find(session, user_id, asked.conversation_id)
+    answers = select(Message).where(Message.user_id == user_id, Message.parent_id == asked.id)
+    answer = await session.scalar(answers.order_by(Message.id.desc()).limit(1))
+    return Turn(conversation, asked, answer, fresh=False) if conversation and answer else None

@@ -1,0 +1,96 @@
+"""Dependencies: what routes are handed. Whatever has an owner is loaded here, by its owner."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from app import conversations
+from app.db import Database
+from app.generation import Generations
+from app.problems import Problem
+from app.prompts import messages_for
+from app.providers import Provider
+from app.readers import Reader, reader_of
+from app.settings import Settings
+from app.tables import Conversation, Message
+from app.wakeups import WakeUps
+
+LOCAL_USER = 1
+"""The one user of a server without accounts."""
+
+GONE = "There is no such conversation here. It may have been deleted."
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """The parts of a running application."""
+
+    settings: Settings
+    database: Database
+    wakeups: WakeUps
+    generations: Generations
+    provider: Provider
+
+    async def begin(self, turn: conversations.Turn) -> None:
+        """Have an answer written to a prompt that is stored."""
+        answer = turn.answer
+        async with self.database.reading() as session:
+            branch = await conversations.branch(
+                session, answer.user_id, answer.conversation_id, until=turn.prompt.id
+            )
+        messages = messages_for(
+            branch,
+            system_prompt=self.settings.system_prompt,
+            context_tokens=self.provider.context_tokens,
+        )
+        self.generations.start(answer.id, messages)
+
+
+def chat_of(request: Request) -> Chat:
+    """The running application."""
+    chat: Chat = request.app.state.chat
+    return chat
+
+
+def current_user() -> int:
+    """Whose request this is."""
+    return LOCAL_USER
+
+
+Id = Annotated[int, Path(ge=1, lt=2**53)]
+CurrentChat = Annotated[Chat, Depends(chat_of)]
+CurrentUser = Annotated[int, Depends(current_user)]
+CurrentReader = Annotated[Reader, Depends(reader_of)]
+
+
+async def current_conversation(conversation_id: Id, chat: CurrentChat, user: CurrentUser) -> Conversation:
+    """This user's conversation of that id; else 404."""
+    async with chat.database.reading() as session:
+        conversation = await conversations.find(session, user, conversation_id)
+    if conversation is None:
+        raise Problem(404, GONE)
+    return conversation
+
+
+async def current_answer(message_id: Id, chat: CurrentChat, user: CurrentUser) -> Message:
+    """This user's answer of that id; else 404."""
+    async with chat.database.reading() as session:
+        message = await conversations.find_message(session, user, message_id)
+    if message is None or message.role != "assistant":
+        raise Problem(404, GONE)
+    return message
+
+
+def seen_position(
+    last_event_id: Annotated[str | None, Header()] = None,
+    start: Annotated[str, Query(alias="from", max_length=20)] = "0",
+) -> int | None:
+    """The position up to which a reader has an answer: Last-Event-ID, else `from`; None if it makes no sense."""
+    position = start if last_event_id is None else last_event_id
+    return int(position) if position.isascii() and position.isdigit() and len(position) <= 12 else None
+
+
+CurrentConversation = Annotated[Conversation, Depends(current_conversation)]
+CurrentAnswer = Annotated[Message, Depends(current_answer)]
+SeenPosition = Annotated[int | None, Depends(seen_position)]

@@ -1,0 +1,95 @@
+"""Error answers: one sentence, as a fragment for htmx, a page for a browser, JSON for a program."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.problems import Problem
+from app.readers import Reader, reader_of
+from app.templating import page
+
+SENTENCES = {
+    404: "There is nothing at this address. It may have been deleted.",
+    405: "This address does not take that kind of request.",
+    500: "Something went wrong on this server. What was stored is safe; the server's log says more.",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def answer(request: Request, problem: Problem) -> Response:
+    """A problem, for whoever asked."""
+    context = {
+        "status": problem.status,
+        "title": HTTPStatus(problem.status).phrase,
+        "sentence": problem.sentence,
+    }
+    match reader_of(request):
+        case Reader.HTMX:
+            return page(request, "errors/_problem.html", status=problem.status, **context)
+        case Reader.BROWSER:
+            return page(request, "errors/problem.html", status=problem.status, **context)
+        case Reader.SCRIPT:
+            return JSONResponse({"detail": problem.sentence}, status_code=problem.status)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer Problems, HTTP errors and invalid fields raised inside routes."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(request: Request, error: Problem) -> Response:
+        return answer(request, error)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        return answer(
+            request, Problem(error.status_code, SENTENCES.get(error.status_code, str(error.detail)))
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        places = [place for detail in error.errors() for place in [detail["loc"]]]
+        if any(place[0] == "path" for place in places):
+            return answer(request, Problem(404, SENTENCES[404]))
+        if reader_of(request) is Reader.SCRIPT:
+            return await request_validation_exception_handler(request, error)
+        fields = ", ".join(sorted({str(place[-1])[:40] for place in places}))
+        return answer(
+            request,
+            Problem(422, f"The form was not understood ({fields}). Nothing was sent; please try again."),
+        )
+
+
+class ErrorPages:
+    """Answers what no route did: Problems raised by middleware, and faults of ours, which it logs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_see)
+        except Exception as error:
+            if started:
+                raise
+            if not isinstance(error, Problem):
+                _log.exception("%s %s failed", scope["method"], scope["path"])
+                error = Problem(500, SENTENCES[500])
+            await answer(Request(scope, receive), error)(scope, receive, send)

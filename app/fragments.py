@@ -1,0 +1,112 @@
+"""Fragments: what a page must change to go from the text that it has to the text that there is.
+
+Pure. Each block of an answer stands in an element of its own, with an id made of the answer's and the
+block's number; a fragment names the element that it changes. A block that grew at its end is sent as
+what was added; one that changed otherwise is sent whole; the others are not sent.
+"""
+
+import re
+from html import escape
+
+from markupsafe import Markup
+
+from app.markdown import render
+
+CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
+TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
+VOID = {"br", "hr", "img", "input", "wbr"}
+# Where `render` puts a code block's head before its code; nothing in a text can write this.
+_CODE = "</div><pre>"
+
+
+def blocks(message_id: int, text: str) -> Markup:
+    """The blocks of an answer, each in its element."""
+    shown = shown_blocks(message_id, text)
+    return Markup("".join(_element(message_id, number, html) for number, html in enumerate(shown)))
+
+
+def changes(message_id: int, seen: str | None, now: str) -> str:
+    """The fragments that turn what shows `seen` into what shows `now`; None for a page of unknown state."""
+    new = shown_blocks(message_id, now)
+    if seen is None:
+        elements = "".join(_element(message_id, number, html) for number, html in enumerate(new))
+        return _fragment(f"#message-{message_id}-blocks", "innerMorph", elements)
+    old = shown_blocks(message_id, seen)
+    changed = [_change(message_id, number, *pair) for number, pair in enumerate(zip(old, new, strict=False))]
+    gone = [_fragment(f"#{_id(message_id, n)}", "delete", "") for n in range(len(new), len(old))]
+    added = "".join(_element(message_id, n, new[n]) for n in range(len(old), len(new)))
+    appended = _fragment(f"#message-{message_id}-blocks", "beforeend", added) if added else ""
+    return "".join(changed + gone) + appended
+
+
+def shown_blocks(message_id: int, text: str) -> list[str]:
+    """The rendered blocks of a text, with a copy button at each piece of code."""
+    return [_with_copy_buttons(_id(message_id, number), html) for number, html in enumerate(render(text))]
+
+
+def growth(old: str, new: str) -> tuple[int, str] | None:
+    """How a block grew at its end: at what depth from its last elements, by which HTML; None if it did not.
+
+    `<ul><li>a</li></ul>` grows into `<ul><li>a</li><li>b</li></ul>` at depth 1, by `<li>b</li>`.
+    """
+    closing = CLOSING_TAGS.search(old)
+    tags = re.findall(r"</[a-z0-9-]+>", closing.group()) if closing else []
+    for depth in range(len(tags), 0, -1):
+        end = "".join(tags[len(tags) - depth :])
+        start = old[: len(old) - len(end)]
+        if new.startswith(start) and new.endswith(end) and len(new) >= len(start) + len(end):
+            added = new[len(start) : len(new) - len(end)]
+            if added and _balanced(added):
+                return depth, added
+    return None
+
+
+def _change(message_id: int, number: int, old: str, new: str) -> str:
+    if old == new:
+        return ""
+    target = f"#{_id(message_id, number)}"
+    if grown := growth(old, new):
+        depth, added = grown
+        return _fragment(target + ">:last-child" * depth, "beforeend", added)
+    return _fragment(target, "innerMorph", new)
+
+
+def _balanced(html: str) -> bool:
+    """Whether every element in it begins and ends in it."""
+    open_elements: list[str] = []
+    for closing, name in TAG.findall(html):
+        if name in VOID:
+            continue
+        if not closing:
+            open_elements.append(name)
+        elif not open_elements or open_elements.pop() != name:
+            return False
+    return not open_elements
+
+
+def _with_copy_buttons(block_id: str, html: str) -> str:
+    first, *rest = html.split(_CODE)
+    shown = [first]
+    for number, part in enumerate(rest):
+        code_id = f"{block_id}-{number}"
+        shown.append(f'{_copy_button(code_id)}</div><pre id="{code_id}" tabindex="0">{part}')
+    return "".join(shown)
+
+
+def _copy_button(code_id: str) -> str:
+    # Role and tabindex are what the element gives itself; a morph would take them away again.
+    return (
+        f'<clipboard-copy for="{code_id}" class="copy" role="button" tabindex="0">Copy code</clipboard-copy>'
+    )
+
+
+def _element(message_id: int, number: int, html: str) -> str:
+    return f'<div class="block" id="{_id(message_id, number)}">{html}</div>'
+
+
+def _id(message_id: int, number: int) -> str:
+    return f"m{message_id}-{number}"
+
+
+def _fragment(target: str, swap: str, html: str) -> str:
+    return f'<hx-partial hx-target="{escape(target)}" hx-swap="{swap}">{html}</hx-partial>'

@@ -1,0 +1,238 @@
+"""Generation: answers are written by tasks of their own, and stored before anyone is shown a word.
+
+A task belongs to the server, not to a request: whoever disconnects, it goes on. One writer gathers
+what all running answers have produced and commits it in one transaction, the first text of an answer
+at once and then at most every `FLUSH_SECONDS`; only then are readers woken. An answer ends once:
+complete, stopped by its user, failed, or interrupted with the text that it had.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from app import answers
+from app.answers import Ending, Piece
+from app.db import Database
+from app.providers import ChatMessage, Delta, ProviderError
+from app.text import Cleaner
+from app.wakeups import WakeUps
+
+FLUSH_SECONDS = 0.05
+RETRY_SECONDS = 0.5
+"""Between two tries to write when the database refuses."""
+
+Answering = Callable[[list[ChatMessage]], AsyncGenerator[Delta, None]]
+"""What answers: an async generator function of the messages so far."""
+
+_log = logging.getLogger(__name__)
+
+
+class Generations:
+    """The answers that this process is writing."""
+
+    def __init__(
+        self, database: Database, wakeups: WakeUps, answering: Answering, *, answer_limit: int
+    ) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._answering = answering
+        self._answer_limit = answer_limit
+        self._running: dict[int, _Running] = {}
+        self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start the writer, after ending what an earlier process left unfinished."""
+        async with self._database.writing() as session:
+            for message_id in await answers.orphans(session):
+                ending = Ending("interrupted", "The server was stopped while this was being written.")
+                await answers.finish(session, message_id, ending)
+        self._writer = asyncio.create_task(self._write(), name="answers' writer")
+
+    def start(self, message_id: int, messages: Sequence[ChatMessage]) -> None:
+        """Begin to write an answer that is stored as `generating`."""
+        running = _Running(message_id)
+        self._running[message_id] = running
+        running.task = asyncio.create_task(self._answer(running, list(messages)), name=f"answer {message_id}")
+
+    async def stop(self, message_id: int) -> None:
+        """End an answer with the text that it has; returns when that is stored. Does nothing if it has ended."""
+        if running := self._running.get(message_id):
+            self._end(running, Ending("stopped"))
+            await running.stored.wait()
+
+    def forget(self, message_id: int) -> None:
+        """End an answer that was deleted."""
+        if running := self._running.get(message_id):
+            self._end(running, Ending("stopped"))
+        self._wakeups.ring([message_id])
+
+    async def close(self) -> None:
+        """Interrupt what is running, store it, and end the writer."""
+        tasks = [running.task for running in self._running.values() if running.task]
+        for running in list(self._running.values()):
+            self._end(running, Ending("interrupted", "The server was stopped while this was being written."))
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._writer:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        await self._flush()
+
+    async def _answer(self, running: "_Running", messages: list[ChatMessage]) -> None:
+        ending = Ending("complete")
+        try:
+            async with aclosing(self._answering(messages)) as deltas:
+                async for delta in deltas:
+                    self._take(running, delta)
+                    if running.length >= self._answer_limit:
+                        running.finish = "length"
+                        break
+        except ProviderError as error:
+            ending = Ending("interrupted" if running.length else "failed", str(error))
+        except asyncio.CancelledError:
+            ending = Ending("interrupted", "The server was stopped while this was being written.")
+        except Exception:
+            _log.exception("answer %d failed", running.message_id)
+            ending = Ending(
+                "interrupted" if running.length else "failed",
+                "Something went wrong on this server while it was answering.",
+            )
+        self._end(running, ending)
+
+    def _take(self, running: "_Running", delta: Delta) -> None:
+        if running.ending:
+            return
+        if delta.usage:
+            running.prompt_tokens = delta.usage.prompt_tokens
+            running.completion_tokens = delta.usage.completion_tokens
+        running.finish = delta.finish or running.finish
+        first = (delta.text and not running.text.length) or (delta.reasoning and not running.reasoning.length)
+        running.reasoning.add(delta.reasoning)
+        running.text.add(delta.text[: self._answer_limit - running.length])
+        if running.dirty:
+            self._dirty.set()
+            if first:
+                self._urgent.set()
+
+    def _end(self, running: "_Running", ending: Ending) -> None:
+        """Settle how an answer ends; the first word stands."""
+        if running.ending is None:
+            running.text.end()
+            running.reasoning.end()
+            running.ending = Ending(
+                ending.status,
+                ending.error,
+                finish=running.finish,
+                prompt_tokens=running.prompt_tokens,
+                completion_tokens=running.completion_tokens,
+            )
+        if running.task and running.task is not asyncio.current_task():
+            running.task.cancel()
+        self._dirty.set()
+        self._urgent.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            self._urgent.clear()
+            try:
+                await self._flush()
+            except Exception:
+                # Nothing is lost: what could not be written stays with its answer for the next try.
+                _log.exception("answers could not be stored; trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+                self._dirty.set()
+                continue
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+
+    async def _flush(self) -> None:
+        batch = [running for running in self._running.values() if running.dirty]
+        if not batch:
+            return
+        taken = [(running, running.pieces(), running.ending) for running in batch]
+        async with self._database.writing() as session:
+            alive = await answers.still_running(session, (running.message_id for running in batch))
+            await answers.append(
+                session,
+                [piece for running, pieces, _ in taken if running.message_id in alive for piece in pieces],
+            )
+            for running, _, ending in taken:
+                if ending and running.message_id in alive:
+                    await answers.finish(session, running.message_id, ending)
+        for running, pieces, ending in taken:
+            running.written(pieces)
+            if running.message_id not in alive and not ending:
+                self._end(running, Ending("stopped"))
+            elif ending:
+                del self._running[running.message_id]
+                running.stored.set()
+        self._wakeups.ring(running.message_id for running in batch)
+
+
+class _Growing:
+    """One of an answer's two texts: what is produced but not yet stored, and where it goes."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.stored = 0
+        self.unstored: list[str] = []
+        self._cleaner = Cleaner()
+
+    def add(self, text: str) -> None:
+        self._keep(self._cleaner.feed(text))
+
+    def end(self) -> None:
+        self._keep(self._cleaner.end())
+
+    def _keep(self, text: str) -> None:
+        if text:
+            self.unstored.append(text)
+            self.length += len(text)
+
+
+@dataclass(eq=False)
+class _Running:
+    """An answer being written by this process."""
+
+    message_id: int
+    task: asyncio.Task[None] | None = None
+    text: _Growing = field(default_factory=_Growing)
+    reasoning: _Growing = field(default_factory=_Growing)
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    ending: Ending | None = None
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def length(self) -> int:
+        return self.text.length
+
+    @property
+    def dirty(self) -> bool:
+        return bool(self.ending or self.text.unstored or self.reasoning.unstored)
+
+    def pieces(self) -> list[Piece]:
+        """What is to be stored, one piece a kind."""
+        found = []
+        if text := "".join(self.text.unstored):
+            found.append(Piece(self.message_id, "text", self.text.stored, text))
+        if text := "".join(self.reasoning.unstored):
+            found.append(Piece(self.message_id, "reasoning", self.reasoning.stored, text))
+        return found
+
+    def written(self, pieces: Sequence[Piece]) -> None:
+        """Let go of what was stored; more may have come meanwhile."""
+        for piece in pieces:
+            growing = self.text if piece.kind == "text" else self.reasoning
+            rest = "".join(growing.unstored)[len(piece.text) :]
+            growing.unstored = [rest] if rest else []
+            growing.stored += len(piece.text)

@@ -1,0 +1,63 @@
+"""A growing answer: HTML that is only ever appended to, for a page that streams without scripts."""
+
+from collections.abc import Sequence
+
+from app.fragments import CLOSING_TAGS, TAG, VOID, shown_blocks
+
+
+class GrowingAnswer:
+    """An answer as one HTML document that can only be appended to, for a page without scripts.
+
+    What was sent cannot be taken back. A block that grows otherwise than at its end is sent again
+    behind itself, and the whole answer if an earlier block changed; the style hides what has a newer
+    version behind it (`again`).
+    """
+
+    def __init__(self, message_id: int) -> None:
+        self._message_id = message_id
+        self._blocks: list[str] = []
+        self._open = ""
+
+    def advance(self, text: str) -> str:
+        """The HTML to append for the text to be shown; leaves the last block's elements open."""
+        new = shown_blocks(self._message_id, text)
+        old, self._blocks = self._blocks, new
+        if not new:
+            return ""
+        if not old:
+            return '<div class="prose">' + self._append(new, 0)
+        last = len(old) - 1
+        if len(new) <= last or new[:last] != old[:last]:
+            return self._close() + '</div><div class="prose again">' + self._append(new, 0)
+        settled = len(new) > len(old)
+        target = new[last] if settled else _without_end(new[last])
+        if target.startswith(self._open):
+            grown, self._open = target[len(self._open) :], target
+        else:
+            grown, self._open = f'{self._close()}<div class="block again">{target}', target
+        return grown + (self._append(new, last + 1) if settled else "")
+
+    def end(self) -> str:
+        """Close what is open."""
+        return self._close() + "</div>" if self._blocks else ""
+
+    def _append(self, new: Sequence[str], start: int) -> str:
+        """Blocks from `start` on, the last one left open; a block before them is closed first."""
+        parts = [self._close()] if start else []
+        parts += [f'<div class="block">{html}</div>' for html in new[start:-1]]
+        self._open = _without_end(new[-1])
+        return "".join(parts) + f'<div class="block">{self._open}'
+
+    def _close(self) -> str:
+        """End the elements that are open in the last block, and the block."""
+        open_elements: list[str] = []
+        for closing, name in TAG.findall(self._open):
+            if closing:
+                open_elements.pop()
+            elif name not in VOID:
+                open_elements.append(name)
+        return "".join(f"</{name}>" for name in reversed(open_elements)) + "</div>"
+
+
+def _without_end(html: str) -> str:
+    return CLOSING_TAGS.sub("", html)

@@ -1,0 +1,84 @@
+"""The application: where its parts are chosen and joined."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from app.db import Database
+from app.deps import Chat
+from app.errors import ErrorPages, add_handlers
+from app.generation import Generations
+from app.providers import choose_provider, prompt_llm_async
+from app.providers.own import Generate, OwnProvider
+from app.routes import completion, conversations, demos, messages, status
+from app.security import BodyLimit, CrossSite, HostAllowlist, SecurityHeaders
+from app.settings import LOOPBACK_NAMES, Settings
+from app.static_files import StaticFiles
+from app.templating import Templates
+from app.wakeups import WakeUps
+
+
+def create_app(
+    settings: Settings | None = None, generate: Generate | None = None, *, reload: bool = False
+) -> FastAPI:
+    """The chat as an ASGI application.
+
+    `generate` answers in the place of the model that the settings choose: an async generator
+    function that takes the messages so far (`[{"role": "user", "content": "Hi"}, …]`) and yields text.
+    """
+    settings = settings or Settings()
+    provider = OwnProvider(generate) if generate else choose_provider(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database, wakeups = Database(settings.database_url), WakeUps()
+        answering = partial(prompt_llm_async, provider=provider)
+        generations = Generations(database, wakeups, answering, answer_limit=settings.answer_limit)
+        try:
+            await database.upgrade()
+            await generations.open()
+            await provider.start()
+            app.state.chat = Chat(settings, database, wakeups, generations, provider)
+            yield
+        finally:
+            await generations.close()
+            await provider.close()
+            await database.close()
+
+    app = FastAPI(
+        title="fastapi-llm",
+        summary="An LLM chat that is plain hypermedia.",
+        version="0.1.0",
+        # The interactive pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(ErrorPages),
+            Middleware(
+                HostAllowlist,
+                names={*LOOPBACK_NAMES, settings.host, *settings.allowed_hosts},
+                any_address=settings.open_to_network,
+            ),
+            Middleware(CrossSite),
+            Middleware(BodyLimit, limit=settings.body_limit),
+        ],
+    )
+    static = StaticFiles()
+    app.state.templates = Templates(static, reload=reload)
+    app.mount("/static", static)
+    add_handlers(app)
+    for routes in (conversations, completion, messages, demos, status):
+        app.include_router(routes.router)
+    return app
+
+
+def reloadable() -> FastAPI:
+    """The application for a server that restarts itself when a file changes."""
+    return create_app(reload=True)
+
+

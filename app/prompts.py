@@ -1,0 +1,41 @@
+"""Prompts: from a conversation to the messages that a model is sent."""
+
+from collections.abc import Sequence
+
+from app.providers import ChatMessage
+from app.tables import Message
+
+CHARACTERS_PER_TOKEN = 3
+"""A low guess for English and code, so that what is sent fits."""
+
+ANSWER_SHARE = 0.4
+"""How much of a model's context is left for its answer."""
+
+
+def messages_for(
+    branch: Sequence[Message], *, system_prompt: str, context_tokens: int | None
+) -> list[ChatMessage]:
+    """The system prompt, then the newest messages that fit the model's context, the last prompt always.
+
+    Answers without text and reasoning are left out.
+    """
+    said: list[ChatMessage] = [
+        {"role": message.role, "content": message.text} for message in branch if message.text
+    ]
+    system: list[ChatMessage] = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return system + said[first_that_fits(said, context_tokens, len(system_prompt)) :]
+
+
+def first_that_fits(said: Sequence[ChatMessage], context_tokens: int | None, already: int) -> int:
+    """Where to begin so that what follows fits; it begins with a prompt, never with an answer."""
+    if context_tokens is None:
+        return 0
+    room = context_tokens * (1 - ANSWER_SHARE) * CHARACTERS_PER_TOKEN - already
+    first = len(said) - 1
+    for number in range(len(said) - 1, -1, -1):
+        room -= len(said[number]["content"])
+        if room < 0:
+            break
+        if said[number]["role"] == "user":
+            first = number
+    return max(first, 0)

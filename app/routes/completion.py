@@ -1,0 +1,195 @@
+"""Completion: send a prompt, watch the answer arrive, stop it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app import answers, conversations
+from app.deps import GONE, Chat, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser, Id, SeenPosition
+from app.events import event_stream, fragment_events, text_events
+from app.problems import Problem
+from app.readers import Reader
+from app.routes.pages import conversation_page, new_form_token
+from app.tables import Conversation
+from app.templating import page
+from app.text import clean
+from app.transcript import entry
+
+router = APIRouter(tags=["completion"])
+
+STREAM = "```\nid: 5\ndata: Hello\n\nid: 12\ndata:  there.\n\nevent: done\ndata: complete\n```"
+EVENTS = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": "id: 5\ndata: Hello\n\nevent: done\ndata: complete\n\n",
+    }
+}
+RESPONSES: dict[int | str, dict[str, object]] = {
+    200: {
+        "description": f"To a program, the answer as server-sent events, one per piece of text:\n{STREAM}",
+        "content": EVENTS,
+    },
+    303: {"description": "To a browser's form: see the conversation."},
+    409: {
+        "description": "An answer is still being written in this conversation, or the form was sent before with another prompt."
+    },
+    413: {"description": "The prompt is too long."},
+    422: {"description": "There is no prompt."},
+}
+
+
+@router.post("/completion", response_class=HTMLResponse, responses=RESPONSES, summary="Send a prompt")
+async def complete(
+    request: Request,
+    chat: CurrentChat,
+    user: CurrentUser,
+    reader: CurrentReader,
+    prompt: Annotated[str, Form(description="What you ask.", examples=["Hello"])] = "",
+    conversation: Annotated[
+        int | None, Form(ge=1, lt=2**53, description="The conversation to go on with; a new one if left out.")
+    ] = None,
+    form_token: Annotated[
+        str | None, Form(max_length=100, description="Sends one prompt, however often it is sent.")
+    ] = None,
+) -> Response:
+    """Store the prompt, start the answer, and show both to whoever asked.
+
+    Programs get the answer as server-sent events: `data:` text, `id:` the position in characters
+    behind it, `event: done` last, `event: error` before it where the answer failed. The answer goes
+    on being written if the connection is lost; `Content-Location` names where to resume it with
+    `Last-Event-ID`.
+    """
+    prompt = clean(prompt)
+    goes_on = await _conversation(chat, user, conversation)
+    try:
+        _check(prompt, chat.settings.prompt_limit)
+        turn = await _add_turn(chat, user, prompt, goes_on, form_token)
+    except Problem as problem:
+        if reader is Reader.BROWSER:
+            return await conversation_page(
+                request, chat, user, goes_on, status=problem.status, draft=prompt, problem=problem.sentence
+            )
+        raise
+    if turn.fresh:
+        await chat.begin(turn)
+    root_path = request.scope.get("root_path", "")
+    address = f"{root_path}/conversations/{turn.conversation.id}"
+    match reader:
+        case Reader.HTMX if turn.fresh:
+            async with chat.database.reading() as session:
+                context = {
+                    "prompt": await entry(session, user, turn.prompt),
+                    "entry": await entry(session, user, turn.answer),
+                    "conversation": turn.conversation,
+                    "conversations": await conversations.listed(session, user),
+                    "form_token": new_form_token(),
+                }
+            headers = {} if goes_on else {"HX-Push-Url": address}
+            return page(request, "messages/turn.html", headers=headers, **context)
+        case Reader.HTMX:
+            return Response(headers={"HX-Redirect": address})
+        case Reader.BROWSER:
+            return RedirectResponse(address + "/live", status_code=303)
+        case Reader.SCRIPT:
+            states = answers.follow(chat.database, chat.wakeups, user, turn.answer.id)
+            return event_stream(
+                text_events(states, 0), Content_Location=f"{root_path}/completion/{turn.answer.id}"
+            )
+
+
+@router.get(
+    "/completion/{message_id}",
+    response_class=HTMLResponse,
+    responses={200: RESPONSES[200]},
+    summary="Resume an answer",
+)
+async def resume(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenPosition) -> Response:
+    """An answer as server-sent events of text, from the position in `Last-Event-ID` on, then as it is written."""
+    return event_stream(text_events(answers.follow(chat.database, chat.wakeups, user, message_id), seen))
+
+
+@router.get("/completion/{message_id}/fragments", include_in_schema=False)
+async def fragments(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenPosition) -> Response:
+    """An answer as fragments of HTML for our page, from where the page last saw it."""
+    states = answers.follow(chat.database, chat.wakeups, user, message_id)
+    return event_stream(fragment_events(message_id, states, seen))
+
+
+@router.post("/completion/{message_id}/stop", include_in_schema=False)
+async def stop(
+    request: Request,
+    chat: CurrentChat,
+    user: CurrentUser,
+    reader: CurrentReader,
+    answer: CurrentAnswer,
+    prompt: Annotated[str, Form()] = "",
+) -> Response:
+    """End an answer with the text that it has. Does nothing to one that has ended."""
+    await chat.generations.stop(answer.id)
+    async with chat.database.reading() as session:
+        stopped = await conversations.find_message(session, user, answer.id)
+        conversation = await conversations.find(session, user, answer.conversation_id)
+        if stopped is None or conversation is None:
+            raise Problem(404, GONE)
+        ended = await entry(session, user, stopped)
+    match reader:
+        case Reader.HTMX:
+            return page(
+                request,
+                "messages/ended.html",
+                entry=ended,
+                conversation=conversation,
+                form_token=new_form_token(),
+            )
+        case Reader.BROWSER if prompt.strip():
+            # The next prompt was being written in the form that holds the button: it must not be lost.
+            return await conversation_page(request, chat, user, conversation, draft=clean(prompt))
+        case _:
+            address = f"{request.scope.get('root_path', '')}/conversations/{conversation.id}"
+            return RedirectResponse(address, status_code=303)
+
+
+async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> Conversation | None:
+    if conversation_id is None:
+        return None
+    async with chat.database.reading() as session:
+        found = await conversations.find(session, user, conversation_id)
+    if found is None:
+        raise Problem(404, GONE)
+    return found
+
+
+def _check(prompt: str, limit: int) -> None:
+    if not prompt.strip():
+        raise Problem(422, "Please write a message first.")
+    if len(prompt) > limit:
+        raise Problem(
+            413, f"This message has {len(prompt):,} characters; at most {limit:,} can be sent at once."
+        )
+
+
+async def _add_turn(
+    chat: Chat, user: int, prompt: str, conversation: Conversation | None, form_token: str | None
+) -> conversations.Turn:
+    try:
+        async with chat.database.writing() as session:
+            if conversation:
+                conversation = await conversations.find(session, user, conversation.id)
+            return await conversations.add_turn(
+                session,
+                user,
+                prompt=prompt,
+                model=chat.provider.model,
+                conversation=conversation,
+                form_token=form_token,
+            )
+    except conversations.Busy:
+        raise Problem(
+            409,
+            "An answer is still being written in this conversation. Wait for it or stop it, then send again.",
+        ) from None
+    except conversations.TokenUsed:
+        raise Problem(
+            409, "This form has already sent another message. Your text is still here: send it again."
+        ) from None

@@ -1,0 +1,75 @@
+"""Conversations: the chat page, an older conversation, its page without scripts, its end."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from app import answers, conversations
+from app.deps import Chat, CurrentChat, CurrentConversation, CurrentUser
+from app.growing import GrowingAnswer
+from app.routes.pages import conversation_context, conversation_page
+from app.transcript import entry
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/", include_in_schema=True, response_class=HTMLResponse, summary="The chat page")
+async def home(request: Request, chat: CurrentChat, user: CurrentUser) -> Response:
+    """A page with an empty conversation, ready to be begun."""
+    return await conversation_page(request, chat, user, None)
+
+
+@router.get("/conversations/{conversation_id}")
+async def show(
+    request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
+) -> Response:
+    """A conversation; an answer that is being written streams in by htmx."""
+    return await conversation_page(request, chat, user, conversation)
+
+
+@router.get("/conversations/{conversation_id}/live")
+async def live(
+    request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
+) -> Response:
+    """A conversation for browsers without scripts: the page itself goes on while an answer is written."""
+    context = await conversation_context(chat, user, conversation)
+    running = context["running"]
+    if running is None:
+        return await conversation_page(request, chat, user, conversation)
+    before, after = request.app.state.templates.render_around(request, "conversations/live.html", **context)
+    body = _growing_page(request, chat, user, running.message.id, before, after)
+    return StreamingResponse(
+        body, media_type="text/html", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+@router.post("/conversations/{conversation_id}/delete")
+async def delete(
+    request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
+) -> Response:
+    """Delete a conversation for good, and stop what is being written in it."""
+    async with chat.database.writing() as session:
+        running = await conversations.delete(session, user, conversation.id)
+    for message_id in running:
+        chat.generations.forget(message_id)
+    return RedirectResponse(request.scope.get("root_path", "") + "/", status_code=303)
+
+
+async def _growing_page(
+    request: Request, chat: Chat, user: int, message_id: int, before: str, after: str
+) -> AsyncIterator[str]:
+    yield before
+    growing = GrowingAnswer(message_id)
+    async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
+        async for state in states:
+            if html := growing.advance(state.text):
+                yield html
+    yield growing.end()
+    async with chat.database.reading() as session:
+        message = await conversations.find_message(session, user, message_id)
+        ended = await entry(session, user, message) if message else None
+    if ended:
+        yield request.app.state.templates.render(request, "messages/_ending.html", entry=ended)
+    yield after

@@ -1,0 +1,73 @@
+"""Demonstrations from the tutorial that this grew from, kept as they were: a stream of tokens, and checked JSON."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, field_validator
+from sse_starlette import ServerSentEvent
+from starlette.responses import HTMLResponse, Response
+
+from app.events import event_stream, streamed_ai_response
+from app.providers import prompt_llm_async
+from app.providers.scripted import Pause, ScriptedProvider
+from app.templating import page
+
+router = APIRouter(tags=["demos"])
+
+# Tokens and the uneven pauses, in seconds, before them: as a model's come, in short.
+TOKENS = (
+    "Hypermedia ", 0.05, "is ", 0.02, "the ", 0.12, "engine ", 0.04, "of ", 0.2, "application ", 0.08, "state", 0.03, ": ",
+    0.15, "this ", 0.02, "text ", 0.05, "came ", 0.1, "one ", 0.04, "token ", 0.08, "at ", 0.02, "a ", 0.06, "time.",
+)  # fmt: skip
+
+
+class PromptData(BaseModel):
+    """A prompt as JSON."""
+
+    prompt: str = Field(
+        min_length=1, max_length=200_000, examples=["Hello"], description="Anything but blank."
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("a prompt must not be blank")
+        return value
+
+
+@router.get(
+    "/stream-example",
+    response_class=HTMLResponse,
+    summary="A stream of tokens",
+    responses={
+        200: {
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": "id: 11\ndata: Hypermedia \n\nevent: done\ndata: complete\n\n",
+                }
+            }
+        }
+    },
+)
+async def stream_example() -> Response:
+    """A fixed sequence of tokens as server-sent events, with uneven pauses, about a second in all; then `done`."""
+    return event_stream(_tokens())
+
+
+@router.post("/prompt_data", summary="A prompt, checked and given back")
+async def prompt_data(data: PromptData) -> PromptData:
+    """The JSON that was sent, if it holds a prompt; 422 with what is wrong otherwise."""
+    return data
+
+
+@router.get("/demo", include_in_schema=False)
+async def demo(request: Request) -> Response:
+    """A page that shows `/stream-example` with plain htmx attributes."""
+    return page(request, "demos/stream.html")
+
+
+def _tokens() -> AsyncIterator[ServerSentEvent]:
+    script = [Pause(token) if isinstance(token, float) else token for token in TOKENS]
+    return streamed_ai_response(prompt_llm_async([], provider=ScriptedProvider(script)))

@@ -1,0 +1,68 @@
+"""Messages: an answer once it has ended, its text alone, and a second try."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from app import conversations
+from app.deps import GONE, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser
+from app.problems import Problem
+from app.readers import Reader
+from app.routes.pages import new_form_token
+from app.templating import page
+from app.transcript import entry
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/messages/{message_id}")
+async def piece(request: Request, chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> Response:
+    """An answer in its final form, with the composer free again; nothing (204) while it is being written.
+
+    A running answer that nobody watches has lost its stream: it is given again, with a new one.
+    """
+    if answer.running and chat.wakeups.readers(answer.id):
+        return Response(status_code=204)
+    async with chat.database.reading() as session:
+        shown = await entry(session, user, answer)
+        conversation = await conversations.find(session, user, answer.conversation_id)
+    template = "messages/again.html" if answer.running else "messages/ended.html"
+    return page(request, template, entry=shown, conversation=conversation, form_token=new_form_token())
+
+
+@router.get("/messages/{message_id}/text")
+async def text(chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> Response:
+    """The text of an answer, as the model wrote it."""
+    async with chat.database.reading() as session:
+        shown = await entry(session, user, answer)
+    return PlainTextResponse(shown.text, headers={"Content-Security-Policy": "sandbox"})
+
+
+@router.post("/messages/{message_id}/retry")
+async def retry(
+    request: Request, chat: CurrentChat, user: CurrentUser, reader: CurrentReader, answer: CurrentAnswer
+) -> Response:
+    """Have the prompt answered again; the earlier answer is kept."""
+    try:
+        async with chat.database.writing() as session:
+            turn = await conversations.retry(session, user, answer.id, model=chat.provider.model)
+    except conversations.Busy:
+        raise Problem(409, "An answer is already being written in this conversation.") from None
+    except conversations.NotLast:
+        raise Problem(
+            409, "This conversation has gone on; only its newest answer can be tried again."
+        ) from None
+    if turn is None:
+        raise Problem(404, GONE)
+    await chat.begin(turn)
+    if reader is not Reader.HTMX:
+        address = f"{request.scope.get('root_path', '')}/conversations/{turn.conversation.id}/live"
+        return RedirectResponse(address, status_code=303)
+    async with chat.database.reading() as session:
+        shown = await entry(session, user, turn.answer)
+    return page(
+        request,
+        "messages/again.html",
+        entry=shown,
+        conversation=turn.conversation,
+        form_token=new_form_token(),
+    )

@@ -1,0 +1,58 @@
+"""What the routes show: pages and pieces, with the context that their templates declare."""
+
+import secrets
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import HTMLResponse
+
+from app import conversations
+from app.deps import Chat
+from app.tables import Conversation
+from app.templating import page
+from app.transcript import Entry, transcript
+
+
+async def conversation_page(
+    request: Request,
+    chat: Chat,
+    user: int,
+    conversation: Conversation | None,
+    *,
+    template: str = "conversations/show.html",
+    status: int = 200,
+    draft: str = "",
+    problem: str = "",
+) -> HTMLResponse:
+    """The chat page, of a conversation or of none yet."""
+    context = await conversation_context(chat, user, conversation, draft=draft, problem=problem)
+    return page(request, template, status=status, **context)
+
+
+async def conversation_context(
+    chat: Chat, user: int, conversation: Conversation | None, *, draft: str = "", problem: str = ""
+) -> dict[str, Any]:
+    """What a chat page needs to know."""
+    async with chat.database.reading() as session:
+        listed = await conversations.listed(session, user)
+        entries = await transcript(session, user, conversation.id) if conversation else []
+    return {
+        "conversation": conversation,
+        "conversations": listed,
+        "entries": entries,
+        "running": running(entries),
+        "draft": draft,
+        "problem": problem,
+        "form_token": new_form_token(),
+        "model": chat.provider,
+    }
+
+
+def running(entries: list[Entry]) -> Entry | None:
+    """The answer that is being written, if there is one."""
+    return next((entry for entry in entries if entry.message.running), None)
+
+
+def new_form_token() -> str:
+    """A token that lets a form send one prompt."""
+    return secrets.token_urlsafe(18)

@@ -1,0 +1,98 @@
+"""Settings: every one of them, from the environment or a `.env` file."""
+
+import ipaddress
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+class Settings(BaseSettings):
+    """How this server runs. Each field is an environment variable of the same name, in capitals."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    openai_base_url: str | None = Field(
+        None,
+        description="Address of any OpenAI-compatible server, as in `http://127.0.0.1:11434/v1` (Ollama). "
+        "Default: OpenAI's own where a key is set, else the built-in model.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, description="Key for that server. It stays on this machine."
+    )
+    model: str | None = Field(
+        None,
+        description="Model to ask for, by that server's name for it. Default: the first one the server lists.",
+    )
+    local_model_path: Path | None = Field(
+        None, description="A GGUF file to run instead of the built-in model, by the same engine."
+    )
+    system_prompt: str = Field(
+        "You are a friendly and knowledgeable assistant. Answer the user's question directly, in plain English.",
+        description="What every model is told first; empty for nothing.",
+    )
+    database_url: str = Field(
+        "sqlite:///data/chat.db", description="Where conversations are kept: `sqlite:///path/to/file`."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names by which browsers may call this server, besides localhost and HOST, with commas between.",
+    )
+    open_to_network: bool = Field(
+        False,
+        description="Listen on an address that others can reach, although there are no accounts: "
+        "everyone who reaches it reads and writes everything.",
+    )
+    prompt_limit: int = Field(200_000, gt=0, description="Longest prompt, in characters.")
+    body_limit: int = Field(2_000_000, gt=0, description="Largest request body, in bytes.")
+    answer_limit: int = Field(
+        1_000_000, gt=0, description="Longest answer, in characters; it is cut there, and says so."
+    )
+    first_token_seconds: float = Field(60, gt=0, description="How long a model may take to begin its answer.")
+    idle_seconds: float = Field(60, gt=0, description="How long a model may pause within an answer.")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        return (
+            tuple(name.strip().lower() for name in value.split(",") if name.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _only_sqlite(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "sqlite+aiosqlite:///")):
+            raise ValueError("only sqlite:///path/to/file is supported")
+        return value
+
+    @model_validator(mode="after")
+    def _insist_to_leave_loopback(self) -> Self:
+        if not self.open_to_network and not is_loopback(self.host):
+            raise ValueError(
+                f"refusing to listen on {self.host}: there are no accounts, so everyone who can reach it could "
+                "read every conversation. Set OPEN_TO_NETWORK=true to insist, and ALLOWED_HOSTS to the names it is called by"
+            )
+        return self
+
+    @cached_property
+    def embedded(self) -> bool:
+        """Whether the built-in model answers: no server and no key was named."""
+        return self.openai_base_url is None and self.openai_api_key is None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,121 @@
+"""Tables: users, their conversations, the messages in them, and the chunks of answers that still run."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Role = Literal["user", "assistant"]
+Status = Literal["generating", "complete", "stopped", "interrupted", "failed"]
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An instant, kept and given back in UTC; SQLite has no time zones of its own."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone after going over to UTC."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that it is UTC."""
+        return value.replace(tzinfo=UTC) if value else None
+
+
+class Table(DeclarativeBase):
+    """What all tables share."""
+
+    # Named constraints, since a later migration can only drop what has a name.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UTCDateTime, str: Text, Role: String(16), Status: String(16)}  # noqa: RUF012 - as SQLAlchemy reads it
+
+
+class User(Table):
+    """Somebody who owns conversations. Without accounts there is one, whose id is 1."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Conversation(Table):
+    """A conversation, named after its first prompt."""
+
+    __tablename__ = "conversations"
+    # An id is never used again: a page that is still open in some tab must not reach a stranger's rows.
+    __table_args__ = (Index(None, "user_id", "updated_at"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    title: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Message(Table):
+    """A prompt or an answer.
+
+    Messages form a tree by `parent_id`: a prompt follows an answer, an answer follows a prompt, and
+    a second try is a second answer to the same prompt. While an answer is `generating` its text is in
+    chunks; afterwards it is here.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index(None, "conversation_id"),
+        Index(None, "parent_id"),
+        Index(None, "user_id", "form_token", unique=True),
+        Index(None, "status"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"))
+    role: Mapped[Role]
+    status: Mapped[Status]
+    text: Mapped[str] = mapped_column(default="")
+    reasoning: Mapped[str] = mapped_column(default="")
+    error: Mapped[str] = mapped_column(default="")
+    """Why it failed or was interrupted, in words for the person who asked."""
+    finish: Mapped[str | None]
+    """The provider's word for how it ended, where it gave one: `stop`, `length`, `content_filter`."""
+    model: Mapped[str] = mapped_column(default="")
+    prompt_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    form_token: Mapped[str | None]
+    """The one-time token of the form that sent a prompt: one prompt, one message."""
+    created_at: Mapped[datetime]
+
+    @property
+    def running(self) -> bool:
+        """Whether this is an answer that is still being written."""
+        return self.status == "generating"
+
+
+class Chunk(Table):
+    """A piece of an answer that still runs, at a position (in characters) of its text or its reasoning."""
+
+    __tablename__ = "chunks"
+
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[Literal["text", "reasoning"]] = mapped_column(String(16), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
+
+
+def now() -> datetime:
+    """The time, for `created_at` and `updated_at`."""
+    return datetime.now(UTC)

@@ -1,0 +1,59 @@
+"""Wake-ups: a bell that rings for the readers of an answer when more of it is in the database.
+
+A ring carries nothing. Who missed it finds the same text by asking the database again, so a lost
+ring costs a reader at most the seconds that it chose to wait.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+
+class Bell:
+    """What one reader waits on; a ring between two waits is not missed."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the reader."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next ring, and after `seconds` in any case."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+        self._rung.clear()
+
+
+class WakeUps:
+    """The bells of this process, by answer."""
+
+    def __init__(self) -> None:
+        self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
+
+    def ring(self, message_ids: Iterable[int]) -> None:
+        """Wake every reader of these answers."""
+        for message_id in message_ids:
+            for bell in self._bells.get(message_id, ()):
+                bell.ring()
+
+    def readers(self, message_id: int) -> int:
+        """How many are reading an answer in this process."""
+        return len(self._bells.get(message_id, ()))
+
+    @contextmanager
+    def listening(self, message_id: int) -> Iterator[Bell]:
+        """A bell for one reader."""
+        bell = Bell()
+        self._bells[message_id].add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells[message_id].discard(bell)
+            if not self._bells[message_id]:
+                del self._bells[message_id]
