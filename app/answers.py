@@ -1,6 +1,6 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -109,7 +109,7 @@ async def read(
 
 async def follow(
     database: Database, wakeups: WakeUps, user_id: int, message_id: int
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """An answer as it grows: what there is at once, then each later state, the last one not running.
 
     Ends without a last state if the answer is deleted, or is not this user's.

@@ -2,6 +2,7 @@
 
 import sys
 from socket import socket
+from typing import Any
 
 import click
 import uvicorn
@@ -25,7 +26,7 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
-    options = {
+    options: dict[str, Any] = {
         "factory": True,
         "host": settings.host,
         "port": settings.port,

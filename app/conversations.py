@@ -18,7 +18,7 @@ class Busy(Exception):
 
 
 class TokenUsed(Exception):
-    """This form token has already sent another prompt."""
+    """The form token has already sent another prompt."""
 
 
 class NotLast(Exception):

@@ -65,7 +65,7 @@ CurrentReader = Annotated[Reader, Depends(reader_of)]
 
 
 async def current_conversation(conversation_id: Id, chat: CurrentChat, user: CurrentUser) -> Conversation:
-    """This user's conversation of that id; else 404."""
+    """The user's conversation of that id; else 404."""
     async with chat.database.reading() as session:
         conversation = await conversations.find(session, user, conversation_id)
     if conversation is None:
@@ -74,7 +74,7 @@ async def current_conversation(conversation_id: Id, chat: CurrentChat, user: Cur
 
 
 async def current_answer(message_id: Id, chat: CurrentChat, user: CurrentUser) -> Message:
-    """This user's answer of that id; else 404."""
+    """The user's answer of that id; else 404."""
     async with chat.database.reading() as session:
         message = await conversations.find_message(session, user, message_id)
     if message is None or message.role != "assistant":
@@ -86,7 +86,7 @@ def seen_position(
     last_event_id: Annotated[str | None, Header()] = None,
     start: Annotated[str, Query(alias="from", max_length=20)] = "0",
 ) -> int | None:
-    """The position up to which a reader has an answer: Last-Event-ID, else `from`; None if it makes no sense."""
+    """Up to where a reader has an answer: Last-Event-ID, else `from`; None if it makes no sense."""
     position = start if last_event_id is None else last_event_id
     return int(position) if position.isascii() and position.isdigit() and len(position) <= 12 else None
 

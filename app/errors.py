@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exception_handlers import request_validation_exception_handler
@@ -26,10 +27,11 @@ _log = logging.getLogger(__name__)
 
 def answer(request: Request, problem: Problem) -> Response:
     """A problem, for whoever asked."""
-    context = {
-        "status": problem.status,
+    context: dict[str, Any] = {
+        "code": problem.status,
         "title": HTTPStatus(problem.status).phrase,
         "sentence": problem.sentence,
+        "form_token": problem.form_token,
     }
     match reader_of(request):
         case Reader.HTMX:

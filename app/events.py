@@ -4,7 +4,7 @@ The id of an event is the position in the answer's text up to which a reader has
 process can go on from there. Every stream ends with `done`, after an `error` where something failed.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -36,13 +36,15 @@ async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[S
     yield _done("complete")
 
 
-async def text_events(states: AsyncIterator[Answer], seen: int | None) -> AsyncIterator[ServerSentEvent]:
+async def text_events(
+    states: AsyncGenerator[Answer, None], seen: int | None
+) -> AsyncIterator[ServerSentEvent]:
     """An answer's text from a position on, as it is stored.
 
     A position that makes no sense gets the text from its beginning.
     """
     answer: Answer | None = None
-    async with aclosing(states) as following:  # type: ignore[type-var]
+    async with aclosing(states) as following:
         async for answer in following:
             position = seen if seen is not None and seen <= len(answer.text) else 0
             if new := answer.text[position:]:
@@ -53,7 +55,7 @@ async def text_events(states: AsyncIterator[Answer], seen: int | None) -> AsyncI
 
 
 async def fragment_events(
-    message_id: int, states: AsyncIterator[Answer], seen: int | None
+    message_id: int, states: AsyncGenerator[Answer, None], seen: int | None
 ) -> AsyncIterator[ServerSentEvent]:
     """An answer as fragments, from a position on, as it is stored.
 
@@ -61,7 +63,7 @@ async def fragment_events(
     """
     answer: Answer | None = None
     shown: str | None = None
-    async with aclosing(states) as following:  # type: ignore[type-var]
+    async with aclosing(states) as following:
         async for answer in following:
             if shown is None and seen is not None and seen <= len(answer.text):
                 shown = answer.text[:seen]

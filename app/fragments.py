@@ -22,7 +22,8 @@ _CODE = "</div><pre>"
 def blocks(message_id: int, text: str) -> Markup:
     """The blocks of an answer, each in its element."""
     shown = shown_blocks(message_id, text)
-    return Markup("".join(_element(message_id, number, html) for number, html in enumerate(shown)))
+    # Safe: `render` is the sanitizer's last word, and the rest is numbers.
+    return Markup("".join(_element(message_id, number, html) for number, html in enumerate(shown)))  # noqa: S704 - as said above
 
 
 def changes(message_id: int, seen: str | None, now: str) -> str:

@@ -11,7 +11,7 @@ from app.db import Database
 from app.deps import Chat
 from app.errors import ErrorPages, add_handlers
 from app.generation import Generations
-from app.providers import choose_provider, prompt_llm_async
+from app.providers import Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
 from app.routes import completion, conversations, demos, messages, status
 from app.security import BodyLimit, CrossSite, HostAllowlist, SecurityHeaders
@@ -22,15 +22,20 @@ from app.wakeups import WakeUps
 
 
 def create_app(
-    settings: Settings | None = None, generate: Generate | None = None, *, reload: bool = False
+    settings: Settings | None = None,
+    generate: Generate | None = None,
+    *,
+    provider: Provider | None = None,
+    reload: bool = False,
 ) -> FastAPI:
     """The chat as an ASGI application.
 
     `generate` answers in the place of the model that the settings choose: an async generator
     function that takes the messages so far (`[{"role": "user", "content": "Hi"}, …]`) and yields text.
+    A `provider` of one's own says more: its model's name, and whether it is ready.
     """
     settings = settings or Settings()
-    provider = OwnProvider(generate) if generate else choose_provider(settings)
+    provider = provider or (OwnProvider(generate) if generate else choose_provider(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,5 +85,3 @@ def create_app(
 def reloadable() -> FastAPI:
     """The application for a server that restarts itself when a file changes."""
     return create_app(reload=True)
-
-

@@ -2,9 +2,13 @@
 
 
 class Problem(Exception):
-    """Ends a request with a status from 400 up and a sentence that says what to do."""
+    """Ends a request with a status from 400 up and a sentence that says what to do.
 
-    def __init__(self, status: int, sentence: str) -> None:
+    `form_token` is a new one for the form that sent it, where the old one can send nothing more.
+    """
+
+    def __init__(self, status: int, sentence: str, *, form_token: str | None = None) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+        self.form_token = form_token

@@ -12,50 +12,54 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
-    """How this server runs. Each field is an environment variable of the same name, in capitals."""
+    """How the server runs. Each field is an environment variable of the same name, in capitals."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     openai_base_url: str | None = Field(
-        None,
+        default=None,
         description="Address of any OpenAI-compatible server, as in `http://127.0.0.1:11434/v1` (Ollama). "
         "Default: OpenAI's own where a key is set, else the built-in model.",
     )
     openai_api_key: SecretStr | None = Field(
-        None, description="Key for that server. It stays on this machine."
+        default=None, description="Key for that server. It stays on this machine."
     )
     model: str | None = Field(
-        None,
+        default=None,
         description="Model to ask for, by that server's name for it. Default: the first one the server lists.",
     )
     local_model_path: Path | None = Field(
-        None, description="A GGUF file to run instead of the built-in model, by the same engine."
+        default=None, description="A GGUF file to run instead of the built-in model, by the same engine."
     )
     system_prompt: str = Field(
-        "You are a friendly and knowledgeable assistant. Answer the user's question directly, in plain English.",
+        default="You are a friendly and knowledgeable assistant. "
+        "Answer the user's question directly, in plain English.",
         description="What every model is told first; empty for nothing.",
     )
     database_url: str = Field(
-        "sqlite:///data/chat.db", description="Where conversations are kept: `sqlite:///path/to/file`."
+        default="sqlite:///data/chat.db",
+        description="Where conversations are kept: `sqlite:///path/to/file`.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Names by which browsers may call this server, besides localhost and HOST, with commas between.",
     )
     open_to_network: bool = Field(
-        False,
+        default=False,
         description="Listen on an address that others can reach, although there are no accounts: "
         "everyone who reaches it reads and writes everything.",
     )
-    prompt_limit: int = Field(200_000, gt=0, description="Longest prompt, in characters.")
-    body_limit: int = Field(2_000_000, gt=0, description="Largest request body, in bytes.")
+    prompt_limit: int = Field(default=200_000, gt=0, description="Longest prompt, in characters.")
+    body_limit: int = Field(default=2_000_000, gt=0, description="Largest request body, in bytes.")
     answer_limit: int = Field(
-        1_000_000, gt=0, description="Longest answer, in characters; it is cut there, and says so."
+        default=1_000_000, gt=0, description="Longest answer, in characters; it is cut there, and says so."
     )
-    first_token_seconds: float = Field(60, gt=0, description="How long a model may take to begin its answer.")
-    idle_seconds: float = Field(60, gt=0, description="How long a model may pause within an answer.")
+    first_token_seconds: float = Field(
+        default=60, gt=0, description="How long a model may take to begin its answer."
+    )
+    idle_seconds: float = Field(default=60, gt=0, description="How long a model may pause within an answer.")
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod
@@ -77,8 +81,9 @@ class Settings(BaseSettings):
     def _insist_to_leave_loopback(self) -> Self:
         if not self.open_to_network and not is_loopback(self.host):
             raise ValueError(
-                f"refusing to listen on {self.host}: there are no accounts, so everyone who can reach it could "
-                "read every conversation. Set OPEN_TO_NETWORK=true to insist, and ALLOWED_HOSTS to the names it is called by"
+                f"refusing to listen on {self.host}: there are no accounts, so everyone who can reach it "
+                "could read every conversation. Set OPEN_TO_NETWORK=true to insist, and ALLOWED_HOSTS to "
+                "the names by which it is called"
             )
         return self
 

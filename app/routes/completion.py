@@ -1,6 +1,6 @@
 """Completion: send a prompt, watch the answer arrive, stop it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -32,7 +32,8 @@ RESPONSES: dict[int | str, dict[str, object]] = {
     },
     303: {"description": "To a browser's form: see the conversation."},
     409: {
-        "description": "An answer is still being written in this conversation, or the form was sent before with another prompt."
+        "description": "An answer is still being written in this conversation, "
+        "or the form was sent before with another prompt."
     },
     413: {"description": "The prompt is too long."},
     422: {"description": "There is no prompt."},
@@ -78,7 +79,7 @@ async def complete(
     match reader:
         case Reader.HTMX if turn.fresh:
             async with chat.database.reading() as session:
-                context = {
+                context: dict[str, Any] = {
                     "prompt": await entry(session, user, turn.prompt),
                     "entry": await entry(session, user, turn.answer),
                     "conversation": turn.conversation,
@@ -105,7 +106,7 @@ async def complete(
     summary="Resume an answer",
 )
 async def resume(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenPosition) -> Response:
-    """An answer as server-sent events of text, from the position in `Last-Event-ID` on, then as it is written."""
+    """An answer as events of text, from the position in `Last-Event-ID` on, then as it is written."""
     return event_stream(text_events(answers.follow(chat.database, chat.wakeups, user, message_id), seen))
 
 
@@ -191,5 +192,7 @@ async def _add_turn(
         ) from None
     except conversations.TokenUsed:
         raise Problem(
-            409, "This form has already sent another message. Your text is still here: send it again."
+            409,
+            "This form has already sent another message. Your text is still here: send it again.",
+            form_token=new_form_token(),
         ) from None

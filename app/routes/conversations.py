@@ -1,6 +1,6 @@
 """Conversations: the chat page, an older conversation, its page without scripts, its end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi import APIRouter, Request
@@ -59,7 +59,7 @@ async def delete(
 
 async def _growing_page(
     request: Request, chat: Chat, user: int, message_id: int, before: str, after: str
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     yield before
     growing = GrowingAnswer(message_id)
     async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:

@@ -1,4 +1,4 @@
-"""Demonstrations from the tutorial that this grew from, kept as they were: a stream of tokens, and checked JSON."""
+"""Demonstrations, kept from the tutorial that this grew from: a stream of tokens, and checked JSON."""
 
 from collections.abc import AsyncIterator
 
@@ -14,11 +14,13 @@ from app.templating import page
 
 router = APIRouter(tags=["demos"])
 
-# Tokens and the uneven pauses, in seconds, before them: as a model's come, in short.
+# As a model's tokens come, in short: the pauses between them, in seconds, are uneven.
 TOKENS = (
-    "Hypermedia ", 0.05, "is ", 0.02, "the ", 0.12, "engine ", 0.04, "of ", 0.2, "application ", 0.08, "state", 0.03, ": ",
-    0.15, "this ", 0.02, "text ", 0.05, "came ", 0.1, "one ", 0.04, "token ", 0.08, "at ", 0.02, "a ", 0.06, "time.",
-)  # fmt: skip
+    "Hypermedia |is |the |engine |of |application |state|: |this |text |came |one |token |at |a |time.".split(
+        "|"
+    )
+)
+PAUSES = (0.05, 0.02, 0.12, 0.04, 0.2, 0.08, 0.03, 0.15, 0.02, 0.05, 0.1, 0.04, 0.08, 0.02, 0.06)
 
 
 class PromptData(BaseModel):
@@ -52,7 +54,7 @@ class PromptData(BaseModel):
     },
 )
 async def stream_example() -> Response:
-    """A fixed sequence of tokens as server-sent events, with uneven pauses, about a second in all; then `done`."""
+    """Fixed tokens as server-sent events, with uneven pauses, about a second in all; then `done`."""
     return event_stream(_tokens())
 
 
@@ -69,5 +71,7 @@ async def demo(request: Request) -> Response:
 
 
 def _tokens() -> AsyncIterator[ServerSentEvent]:
-    script = [Pause(token) if isinstance(token, float) else token for token in TOKENS]
+    script: list[str | Pause] = [TOKENS[0]]
+    for pause, token in zip(PAUSES, TOKENS[1:], strict=True):
+        script += [Pause(pause), token]
     return streamed_ai_response(prompt_llm_async([], provider=ScriptedProvider(script)))

@@ -1,0 +1,120 @@
+"""The bytes of a streamed chat completion, read into deltas."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.providers import failures
+from app.providers.events import EventReader, StrayError, TooLargeError
+from app.providers.failures import Asked
+from app.providers.provider import Delta, Usage
+
+NOTHING = Delta()
+
+
+class AnswerReader:
+    """Reads one answer. However its bytes are cut, the deltas put together are the same."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._events = EventReader()
+        self._text = Halves()
+        self._reasoning = Halves()
+        self.begun = False
+        """Whether some of the answer has come."""
+        self.finished = False
+        """Whether the server said that the answer is complete."""
+        self.done = False
+        """Whether nothing more will come."""
+
+    def feed(self, chunk: bytes) -> Iterator[Delta]:
+        """Yield what this chunk completes. Raises ProviderError."""
+        return self._deltas(self._events.feed(chunk))
+
+    def end(self) -> Iterator[Delta]:
+        """Yield what the end of the stream leaves. Raises ProviderError where the answer is not complete."""
+        if not self.done:
+            yield from self._deltas(self._events.end())
+        if not self.finished:
+            raise failures.broken_off(self._asked)
+
+    def _deltas(self, events: Iterator[str]) -> Iterator[Delta]:
+        try:
+            for data in events:
+                if self.done:
+                    return
+                delta = self._delta(data)
+                if delta != NOTHING:
+                    yield delta
+        except StrayError as stray:
+            error = failures.error_in(failures.parsed(stray.line))
+            found = failures.of_event(error, self._asked) if error else failures.unreadable(self._asked)
+            raise found from None
+        except TooLargeError:
+            raise failures.unreadable(self._asked) from None
+
+    def _delta(self, data: str) -> Delta:
+        if data == "[DONE]":
+            self.finished = self.done = True
+            return Delta(text=self._text.rest(), reasoning=self._reasoning.rest())
+        document = failures.parsed(data)
+        if not isinstance(document, dict):
+            return NOTHING
+        if error := failures.error_in(document):
+            raise failures.of_event(error, self._asked)
+        choices = document.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        piece = choice.get("delta") or choice.get("message")
+        if not isinstance(piece, dict):
+            piece = {}
+        finish = choice.get("finish_reason")
+        delta = Delta(
+            text=self._text.join(_first_text(piece, "content", "refusal")),
+            reasoning=self._reasoning.join(_first_text(piece, "reasoning_content", "reasoning")),
+            usage=_usage(document.get("usage")),
+            finish=finish if isinstance(finish, str) and finish else None,
+        )
+        self.begun = self.begun or bool(delta.text or delta.reasoning)
+        self.finished = self.finished or delta.finish is not None
+        return delta
+
+
+class Halves:
+    r"""Joins characters sent in two halves, as JSON's `\ud83d` in one piece and `\ude00` in the next."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def join(self, text: str) -> str:
+        """The text as far as its characters are whole; a half that found no other becomes U+FFFD."""
+        if not text:
+            return ""
+        text, self._half = self._half + text, ""
+        if text.isascii():
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return _mended(text)
+
+    def rest(self) -> str:
+        """What stands for a half whose other never came."""
+        half, self._half = self._half, ""
+        return _mended(half)
+
+
+def _mended(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _first_text(piece: dict[str, Any], *names: str) -> str:
+    return next((value for name in names if isinstance(value := piece.get(name), str) and value), "")
+
+
+def _usage(counts: object) -> Usage | None:
+    if not isinstance(counts, dict):
+        return None
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    return Usage(prompt, completion) if isinstance(prompt, int) and isinstance(completion, int) else None

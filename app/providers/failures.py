@@ -1,0 +1,165 @@
+"""What went wrong at a provider, put into words for the person who asked.
+
+Nothing that a server sent is repeated, save numbers: its text may hold a key, HTML or an instruction.
+"""
+
+import json
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from app.providers.provider import ProviderError
+
+CONTEXT = re.compile(
+    r"context.?(length|size|window)|maximum.{0,20}tokens|prompt is too long|too many (input )?tokens",
+    re.IGNORECASE,
+)
+CONTEXT_LIMIT = re.compile(r"(?:context (?:length|window|size)[^.\d]{0,20}|> )([\d,]+)", re.IGNORECASE)
+CONTEXT_ASKED = re.compile(r"(?:resulted in|requested(?: about)?|too long:) ([\d,]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked for what: `called` as in “the server at localhost:11434”."""
+
+    called: str
+    model: str
+    with_key: bool
+
+    def error(self, failure: Any, sentence: str) -> ProviderError:
+        """A failure in a sentence that begins with who was asked."""
+        return ProviderError(f"{self.called[0].upper()}{self.called[1:]} {sentence}", failure)
+
+
+def of_status(status: int, body: bytes, asked: Asked) -> ProviderError:
+    """What an answer other than 200 means."""
+    return _of_error(status, error_in(parsed(body)) or {}, asked)
+
+
+def of_event(error: object, asked: Asked) -> ProviderError:
+    """What an error means that a server sent in place of a piece of an answer."""
+    details = error if isinstance(error, dict) else {"message": str(error)}
+    code = details.get("code")
+    status = code if isinstance(code, int) else 0
+    return _of_error(status, details, asked)
+
+
+def of_transport(error: Exception, asked: Asked) -> ProviderError:
+    """What a failure to connect, or to stay connected, means."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return asked.error("unreachable", "cannot be found: there is no such name. Check OPENAI_BASE_URL.")
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return asked.error(
+            "unreachable",
+            "did not make a secure connection: its certificate is not trusted, or it does not speak https.",
+        )
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return asked.error(
+            "unreachable", "refused the connection: nothing runs there. Start it, then try again."
+        )
+    match error:
+        case httpx2.ConnectTimeout():
+            return asked.error("unreachable", "could not be reached in time. Check the network.")
+        case httpx2.ProxyError():
+            return asked.error("unreachable", "could not be reached through the proxy that is set.")
+        case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+            return asked.error("unreachable", "could not be reached. Check the network and OPENAI_BASE_URL.")
+        case _:
+            return broken_off(asked)
+
+
+def broken_off(asked: Asked) -> ProviderError:
+    """The stream ended before the answer did."""
+    return asked.error("interrupted", "broke off before its answer was complete. Try again.")
+
+
+def unreadable(asked: Asked) -> ProviderError:
+    """What came back is no answer."""
+    return asked.error(
+        "unreadable",
+        "sent something that is not an answer. Check OPENAI_BASE_URL.",
+    )
+
+
+def no_token_yet(seconds: float, asked: Asked) -> ProviderError:
+    """Nothing of an answer came in time."""
+    return asked.error("timeout", f"did not begin to answer within {seconds:g} seconds. Try again.")
+
+
+def fell_silent(seconds: float, asked: Asked) -> ProviderError:
+    """An answer began and did not go on."""
+    return asked.error("timeout", f"fell silent for {seconds:g} seconds within its answer. Try again.")
+
+
+def parsed(data: str | bytes) -> object:
+    """A JSON document, or None for what is not one."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def error_in(document: object) -> Any:
+    """The error that a server's JSON holds, in any of the usual shapes, or None."""
+    if not isinstance(document, dict):
+        return None
+    if error := document.get("error"):
+        return error
+    return document if document.get("object") == "error" else None
+
+
+def _of_error(status: int, error: object, asked: Asked) -> ProviderError:
+    details = error if isinstance(error, dict) else {"message": str(error)}
+    words = f"{details.get('code')} {details.get('type')} {details.get('message')}"
+    said = f" ({status})" if status else ""
+    if status in (0, 400, 413, 422, 500) and CONTEXT.search(words):
+        counts = _token_counts(details)
+        return asked.error("too_long", f"cannot take a conversation this long{counts}. Start a new one.")
+    if "model_not_found" in words or status == 404:
+        return asked.error(
+            "unknown_model",
+            f"has no model called “{asked.model}”, or no chat there. Check MODEL and OPENAI_BASE_URL.",
+        )
+    if "insufficient_quota" in words or status == 402:
+        return asked.error("rate_limited", "has no credit left for this key. Check the account there.")
+    if status == 429 or "rate_limit" in words:
+        return asked.error("rate_limited", "gets more requests than it allows. Wait, then try again.")
+    if status in (401, 403):
+        if not asked.with_key:
+            return asked.error("refused_key", f"asks for a key{said}. Set OPENAI_API_KEY.")
+        return asked.error("refused_key", f"refused the key{said}. Check OPENAI_API_KEY.")
+    if status == 413:
+        return asked.error("too_long", "cannot take a conversation this long. Start a new one.")
+    if status in (408, 504):
+        return asked.error("timeout", f"took too long{said}. Try again.")
+    if status >= 500 or "overloaded" in words:
+        return asked.error("overloaded", f"is overloaded or out of order{said}. Try again in a moment.")
+    if 300 <= status < 400:
+        return asked.error("unreadable", f"points to another address{said}. Set OPENAI_BASE_URL to that one.")
+    if status:
+        return asked.error("refused", f"did not accept the request{said}. Check MODEL and OPENAI_BASE_URL.")
+    return asked.error("interrupted", "reported an error and broke off its answer. Try again.")
+
+
+def _token_counts(details: dict[str, Any]) -> str:
+    prompt, limit = details.get("n_prompt_tokens"), details.get("n_ctx")
+    if not (isinstance(prompt, int) and isinstance(limit, int)):
+        message = str(details.get("message"))
+        found = CONTEXT_ASKED.search(message), CONTEXT_LIMIT.search(message)
+        prompt, limit = (int(match[1].replace(",", "") or 0) if match else 0 for match in found)
+    return f": it has {prompt:,} tokens, and {limit:,} is the limit" if prompt and limit else ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                yield from _causes(inner)
+        error = error.__cause__ or error.__context__

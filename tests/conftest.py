@@ -1,0 +1,85 @@
+"""What every test may have: settings that read nothing of this machine, a scripted provider, a real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from app.db import Database
+from app.main import create_app
+from app.providers.scripted import ScriptedProvider
+from app.settings import Settings
+
+E2E = Path(__file__).parent.parent / "e2e"
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads a key, an address or a `.env` that belongs to whoever runs it."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "none.env")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings.database_url)
+    await database.upgrade()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def provider() -> ScriptedProvider:
+    return ScriptedProvider()
+
+
+@pytest.fixture
+def app(settings: Settings, provider: ScriptedProvider) -> FastAPI:
+    return create_app(settings, provider=provider)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application behind a real server: streams must stream."""
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+        yield client
+
+
+class serving:  # noqa: N801 - reads as what it does
+    """Serves an application on a free port of this machine while the block runs."""
+
+    def __init__(self, app: FastAPI) -> None:
+        config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
+
+    async def __aenter__(self) -> str:
+        started = asyncio.Event()
+        startup = self._server.startup
+
+        async def startup_and_tell(*arguments: object, **named: object) -> None:
+            await startup(*arguments, **named)  # type: ignore[arg-type] # handed on as it came
+            started.set()
+
+        self._server.startup = startup_and_tell  # type: ignore[method-assign] # uvicorn has no other word for it
+        self._task = asyncio.create_task(self._server.serve())
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait({self._task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        assert self._server.started
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        await self._task
