@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.tables import Conversation, Message, now
+from app.tables import Conversation, Message, User, now
 
 TITLE_CHARACTERS = 60
 LISTED = 200
@@ -114,6 +114,7 @@ async def add_turn(
     if messages and messages[-1].running:
         raise Busy
     conversation.updated_at = now()
+    await _clear_draft(session, user_id, conversation.id if messages else None)
     asked = Message(
         user_id=user_id,
         conversation_id=conversation.id,
@@ -127,6 +128,27 @@ async def add_turn(
     session.add(asked)
     await session.flush()
     return Turn(conversation, asked, await _add_answer(session, asked, model))
+
+
+async def draft(session: AsyncSession, user_id: int, conversation_id: int | None) -> str:
+    """What the user is writing in a conversation; in one that is yet to begin, if none is given."""
+    if conversation_id is None:
+        return await session.scalar(select(User.draft).where(User.id == user_id)) or ""
+    found = await find(session, user_id, conversation_id)
+    return found.draft if found else ""
+
+
+async def keep_draft(
+    session: AsyncSession, user_id: int, text: str, *, conversation_id: int | None, form_token: str | None
+) -> None:
+    """Keep what the user is writing, unless the form that holds it has been sent meanwhile."""
+    if form_token and await _sent_with(session, user_id, form_token):
+        return
+    if conversation_id is None:
+        await session.execute(update(User).where(User.id == user_id).values(draft=text))
+    else:
+        mine = (Conversation.user_id == user_id, Conversation.id == conversation_id)
+        await session.execute(update(Conversation).where(*mine).values(draft=text))
 
 
 async def retry(session: AsyncSession, user_id: int, message_id: int, *, model: str) -> Turn | None:
@@ -166,6 +188,10 @@ def title_of(prompt: str) -> str:
         return line
     cut = line[: TITLE_CHARACTERS - 1]
     return (cut.rpartition(" ")[0] or cut) + "…"
+
+
+async def _clear_draft(session: AsyncSession, user_id: int, conversation_id: int | None) -> None:
+    await keep_draft(session, user_id, "", conversation_id=conversation_id, form_token=None)
 
 
 async def _add_answer(session: AsyncSession, asked: Message, model: str) -> Message:

@@ -59,7 +59,7 @@ class Generations:
         running.task = asyncio.create_task(self._answer(running, list(messages)), name=f"answer {message_id}")
 
     async def stop(self, message_id: int) -> None:
-        """End an answer with the text that it has; returns when that is stored. Does nothing if it has ended."""
+        """End an answer with the text that it has; returns when that is stored. Nothing if it has ended."""
         if running := self._running.get(message_id):
             self._end(running, Ending("stopped"))
             await running.stored.wait()

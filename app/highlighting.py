@@ -1,9 +1,11 @@
 """Code → HTML that names the kind of each word by a Pygments class."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import escape
 from itertools import groupby
+from time import perf_counter
 
 from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
@@ -13,21 +15,37 @@ _PLAIN = {"", "n", "p", "w", "x"}
 
 CLASSES = frozenset(STANDARD_TYPES.values()) - _PLAIN
 
+_LONGEST = 30_000
+_SECONDS = 0.3
+# Many lexers look ahead from each character to the end of a line, or of a row of blanks.
+_TEDIOUS = re.compile(r"[^\n]{1001}|\s{101}")
+
 
 @lru_cache(maxsize=256)
 def highlight(code: str, language: str) -> str:
-    """The code as escaped text with `<span class="k">` around its words; plain text where that fails.
+    """The code as escaped text with `<span class="k">` around its words.
 
-    The text is the code's, character by character, whatever the lexer makes of it.
+    Plain where the language is unknown, the code is long, or the lexer fails or is slow; the text is
+    the code's, character by character, whatever the lexer makes of it.
     """
+    if len(code) > _LONGEST or _TEDIOUS.search(code):
+        return escape(code)
     try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-        tokens = list(lexer.get_tokens(code))
+        tokens = list(_tokens(code, language))
     except Exception:  # lexers are many and the code is anyone's: none may take the message with it
         return escape(code)
     if "".join(value for _, value in tokens) != code:
         return escape(code)
     return _spans(tokens)
+
+
+def _tokens(code: str, language: str) -> Iterator[tuple[_TokenType, str]]:
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    deadline = perf_counter() + _SECONDS
+    for token in lexer.get_tokens(code):
+        if perf_counter() > deadline:
+            raise TimeoutError
+        yield token
 
 
 def _spans(tokens: Iterable[tuple[_TokenType, str]]) -> str:

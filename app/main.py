@@ -57,6 +57,8 @@ def create_app(
         title="fastapi-llm",
         summary="An LLM chat that is plain hypermedia.",
         version="0.1.0",
+        # A prompt's length is checked by its route, which can say so with the text still in the form.
+        form_limits={"max_fields": 20, "max_files": 1, "max_part_size": settings.body_limit},
         # The interactive pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import Problem
@@ -121,9 +122,9 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isascii() or not announced.isdigit():
             raise Problem(400, "The length of this request makes no sense.")
-        problem = Problem(413, f"This is more than the {self._limit:,} bytes that can be sent at once.")
+        sentence = f"This is more than the {self._limit:,} bytes that can be sent at once."
         if int(announced[:20]) > self._limit:
-            raise problem
+            raise Problem(413, sentence)
         received = 0
 
         async def receive_within_limit() -> Message:
@@ -131,7 +132,8 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise problem
+                # Raised where a route reads its body, which takes any other error for a malformed one.
+                raise HTTPException(413, sentence)
             return message
 
         await self._app(scope, receive_within_limit, send)

@@ -47,6 +47,8 @@ class User(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
+    draft: Mapped[str] = mapped_column(default="")
+    """What is being written in a conversation that is yet to begin."""
 
 
 class Conversation(Table):
@@ -59,6 +61,8 @@ class Conversation(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     title: Mapped[str]
+    draft: Mapped[str] = mapped_column(default="")
+    """What is being written and not yet sent."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

@@ -23,7 +23,10 @@ def main() -> None:
         apt_install(missing)
         missing = absent()
     if missing:
-        print(f"Please install: apt install {' '.join(missing)} (the built-in model and the tests need them)", file=sys.stderr)
+        print(
+            f"Please install: apt install {' '.join(missing)} (the built-in model and the tests need them)",
+            file=sys.stderr,
+        )
 
 
 def absent() -> list[str]:
@@ -43,9 +46,18 @@ def loads(library: str) -> bool:
 def apt_install(packages: list[str]) -> None:
     """Install Debian packages as root or by sudo without a password; silent where neither is possible."""
     apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "-qq"]
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+    for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
         try:
-            subprocess.run([*apt, *command], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, stdin=subprocess.DEVNULL, capture_output=True, timeout=600, check=True)
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            command = [*apt, *arguments]
+            subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=600,
+                check=True,
+            )
         except (OSError, subprocess.SubprocessError):
             return
 

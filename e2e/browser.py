@@ -46,7 +46,9 @@ def from_debian() -> str | None:
     apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "-qq"]
     if not run([*apt, "update"], 300):
         return None
-    run([*apt, "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core", "libatomic1"], 900)
+    run(
+        [*apt, "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core", "libatomic1"], 900
+    )
     return on_this_machine()
 
 
@@ -76,9 +78,15 @@ def run(command: list[str], seconds: float) -> bool:
     """Run a command quietly; whether it succeeded in time."""
     say("$", *command)
     # Playwright's default waits five times thirty seconds where the network swallows the connection.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "5000"}
+    environment = {
+        **os.environ,
+        "DEBIAN_FRONTEND": "noninteractive",
+        "PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "5000",
+    }
     try:
-        finished = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+        finished = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         say(str(error))
         return False

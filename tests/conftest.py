@@ -1,4 +1,4 @@
-"""What every test may have: settings that read nothing of this machine, a scripted provider, a real server."""
+"""What every test may have: settings of its own only, a scripted provider, a real server."""
 
 import asyncio
 from collections.abc import AsyncIterator

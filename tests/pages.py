@@ -15,7 +15,9 @@ def select(response: httpx2.Response, selector: str, *, strip: bool = True) -> l
 
 def attributes(response: httpx2.Response, selector: str, name: str) -> list[str]:
     """One attribute of each element that a CSS selector finds."""
-    return [str(element.get(name, "")) for element in BeautifulSoup(response.text, "html.parser").select(selector)]
+    return [
+        str(element.get(name, "")) for element in BeautifulSoup(response.text, "html.parser").select(selector)
+    ]
 
 
 def events(response: httpx2.Response) -> AsyncIterator[ServerSentEvent]:

@@ -33,7 +33,9 @@ async def test_a_program_gets_the_answer_as_events_with_positions_and_done_last(
     assert response.headers["content-location"] == "/completion/2"
     assert (first.id, first.data) == ("5", "Hello")
     assert [(event.event, event.data) for event in rest[-1:]] == [("done", "complete")]
-    assert "".join(event.data for event in [first, *rest] if event.event == "message") == "Hello there.\n\nBye"
+    assert (
+        "".join(event.data for event in [first, *rest] if event.event == "message") == "Hello there.\n\nBye"
+    )
     assert rest[-2].id == str(len("Hello there.\n\nBye"))
 
 
@@ -63,7 +65,7 @@ async def test_a_browsers_form_is_sent_to_the_page_that_streams(
         body = ""
         async for piece in response.aiter_text():
             body += piece
-            if "<strong>two</strong>" in body and "three" not in body:
+            if "<strong>two" in body and "three" not in body:
                 provider.go_on()
     assert "three." in body
     assert body.index("three.") < body.index('class="ending"') < body.index("</html>")
@@ -86,7 +88,7 @@ async def test_a_position_that_makes_no_sense_gets_the_whole_answer(
 ) -> None:
     provider.will_say("Hello there.")
     await client.post("/completion", data={"prompt": "Hi"})
-    header = {"Last-Event-ID": bogus.encode("utf-8")}
+    header = [(b"Last-Event-ID", bogus.encode())]
 
     text = await client.get("/completion/2", headers=header)
     fragments = await client.get("/completion/2/fragments", headers=header)
@@ -155,7 +157,9 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(client: httpx2
     assert "2,000,000 bytes" in response.text
 
 
-async def test_one_form_token_sends_one_prompt(client: httpx2.AsyncClient, provider: ScriptedProvider) -> None:
+async def test_one_form_token_sends_one_prompt(
+    client: httpx2.AsyncClient, provider: ScriptedProvider
+) -> None:
     provider.will_say("Once.")
     form = {"prompt": "Hi", "form_token": "t1"}
 
@@ -211,7 +215,9 @@ async def test_stop_keeps_the_text_and_is_final_and_idempotent(
     assert select(again, ".prose") == ["Kept"]
 
 
-async def test_stop_before_the_first_token_ends_it(client: httpx2.AsyncClient, provider: ScriptedProvider) -> None:
+async def test_stop_before_the_first_token_ends_it(
+    client: httpx2.AsyncClient, provider: ScriptedProvider
+) -> None:
     provider.will_say(PAUSE, "Never")
     await client.post("/completion", data={"prompt": "Hi"}, headers=HTMX)
 
@@ -244,16 +250,24 @@ async def test_who_leaves_does_not_stop_the_answer(
     provider.go_on()
 
     text = await client.get("/completion/2")
-    assert "".join(line[6:] for line in text.text.splitlines() if line.startswith("data: ")) == "One twocomplete"
+    assert (
+        "".join(line[6:] for line in text.text.splitlines() if line.startswith("data: ")) == "One twocomplete"
+    )
 
 
-async def test_the_conversation_so_far_is_sent_along(client: httpx2.AsyncClient, provider: ScriptedProvider) -> None:
+async def test_the_conversation_so_far_is_sent_along(
+    client: httpx2.AsyncClient, provider: ScriptedProvider
+) -> None:
     provider.will_say("Ada.")
     await client.post("/completion", data={"prompt": "Who wrote the first program?"})
 
     await client.post("/completion", data={"prompt": "When?", "conversation": "1"})
 
-    assert [message["content"] for message in provider.asked[1][1:]] == ["Who wrote the first program?", "Ada.", "When?"]
+    assert [message["content"] for message in provider.asked[1][1:]] == [
+        "Who wrote the first program?",
+        "Ada.",
+        "When?",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +296,11 @@ async def test_control_characters_and_lone_surrogates_are_replaced_not_refused(
 ) -> None:
     provider.will_say("A\x00B\ud800", "C")
 
-    response = await client.post("/completion", content=b"prompt=a%00b%ED%A0%80c", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    response = await client.post(
+        "/completion",
+        content=b"prompt=a%00b%ED%A0%80c",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
 
     assert response.status_code == 200
     assert "A\ufffdB\ufffdC" in "".join(

@@ -161,14 +161,7 @@ class EmbeddedProvider:
         if not path.is_file():
             return TROUBLES["no file"]
         key = secrets.token_urlsafe(24)
-        process = await asyncio.create_subprocess_exec(
-            # -P: this folder must not be searched for modules, for it has one called `openai`.
-            *(sys.executable, "-P", CHILD),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=self._environment(),
-        )
+        process = await _spawn(self._environment())
         assert process.stdin  # noqa: S101  All three are pipes.
         assert process.stdout  # noqa: S101
         assert process.stderr  # noqa: S101
@@ -190,7 +183,8 @@ class EmbeddedProvider:
                 process.kill()
             process.stdin.close()
             await process.stdout.read()
-            words = await errors
+            # Where a whole program is cancelled so is this task; the child is waited for all the same.
+            [words] = await asyncio.gather(errors, return_exceptions=True)
             await process.wait()
         logger.warning("the built-in model's process ended with code %s: %s", process.returncode, words)
         if trouble := reply.get("trouble"):
@@ -238,14 +232,38 @@ class EmbeddedProvider:
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "passive"}
 
     def _config(self, path: Path, key: str) -> dict[str, object]:
+        processors = os.cpu_count() or 2
         return {
             "model_path": str(path),
             "model": self.model,
             "key": key,
             "slots": SLOTS,
             "context_tokens": CONTEXT_TOKENS,
-            "threads": max(1, min(4, (os.cpu_count() or 2) - 1)),
+            # One token after the other gains little from more threads; to read a prompt gains all.
+            "threads": max(1, min(4, processors - 1)),
+            "prompt_threads": min(4, processors),
         }
+
+
+async def _spawn(environment: dict[str, str]) -> Process:
+    """Start a child; to be cancelled halfway would leave it to nobody."""
+    spawning = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            # -P: this folder must not be searched for modules, for it has one called `openai`.
+            *(sys.executable, "-P", CHILD),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=environment,
+        )
+    )
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        process = await spawning
+        process.kill()
+        await process.communicate()
+        raise
 
 
 async def _ended(process: Process | None) -> bool:

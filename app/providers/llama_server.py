@@ -55,7 +55,8 @@ def _serve(config: dict[str, Any]) -> Any:
     params.n_ctx = config["slots"] * config["context_tokens"]
     # A client that went away while its prompt is read is noticed between batches.
     params.n_batch = params.n_ubatch = 256
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = config["threads"]
+    params.cpuparams.n_threads = config["threads"]
+    params.cpuparams_batch.n_threads = config["prompt_threads"]
     params.cache_ram_mib = 64  # The default may grow to 8 GiB.
     params.ui = False
     params.endpoint_slots = False

@@ -12,16 +12,16 @@ from app.growing import GrowingAnswer
 from app.routes.pages import conversation_context, conversation_page
 from app.transcript import entry
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
-@router.get("/", include_in_schema=True, response_class=HTMLResponse, summary="The chat page")
+@router.get("/", response_class=HTMLResponse, summary="The chat page")
 async def home(request: Request, chat: CurrentChat, user: CurrentUser) -> Response:
     """A page with an empty conversation, ready to be begun."""
     return await conversation_page(request, chat, user, None)
 
 
-@router.get("/conversations/{conversation_id}")
+@router.get("/conversations/{conversation_id}", include_in_schema=False)
 async def show(
     request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
 ) -> Response:
@@ -29,7 +29,7 @@ async def show(
     return await conversation_page(request, chat, user, conversation)
 
 
-@router.get("/conversations/{conversation_id}/live")
+@router.get("/conversations/{conversation_id}/live", include_in_schema=False)
 async def live(
     request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
 ) -> Response:
@@ -45,7 +45,7 @@ async def live(
     )
 
 
-@router.post("/conversations/{conversation_id}/delete")
+@router.post("/conversations/{conversation_id}/delete", include_in_schema=False)
 async def delete(
     request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
 ) -> Response:

@@ -15,12 +15,9 @@ from app.templating import page
 router = APIRouter(tags=["demos"])
 
 # As a model's tokens come, in short: the pauses between them, in seconds, are uneven.
-TOKENS = (
-    "Hypermedia |is |the |engine |of |application |state|: |this |text |came |one |token |at |a |time.".split(
-        "|"
-    )
-)
-PAUSES = (0.05, 0.02, 0.12, 0.04, 0.2, 0.08, 0.03, 0.15, 0.02, 0.05, 0.1, 0.04, 0.08, 0.02, 0.06)
+TOKENS = ["Hypermedia", " is", " the", " engine", " of", " application", " state", ":"]
+TOKENS += [" this", " text", " came", " one", " token", " at", " a", " time", "."]
+PAUSES = (0.05, 0.02, 0.12, 0.04, 0.2, 0.08, 0.03, 0.15, 0.02, 0.05, 0.1, 0.04, 0.08, 0.02, 0.06, 0.03)
 
 
 class PromptData(BaseModel):
@@ -47,7 +44,7 @@ class PromptData(BaseModel):
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
-                    "example": "id: 11\ndata: Hypermedia \n\nevent: done\ndata: complete\n\n",
+                    "example": "id: 10\ndata: Hypermedia\n\nevent: done\ndata: complete\n\n",
                 }
             }
         }

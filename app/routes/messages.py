@@ -1,6 +1,8 @@
 """Messages: an answer once it has ended, its text alone, and a second try."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app import conversations
@@ -9,6 +11,7 @@ from app.problems import Problem
 from app.readers import Reader
 from app.routes.pages import new_form_token
 from app.templating import page
+from app.text import clean
 from app.transcript import entry
 
 router = APIRouter(include_in_schema=False)
@@ -35,6 +38,22 @@ async def text(chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> R
     async with chat.database.reading() as session:
         shown = await entry(session, user, answer)
     return PlainTextResponse(shown.text, headers={"Content-Security-Policy": "sandbox"})
+
+
+@router.post("/draft")
+async def draft(
+    chat: CurrentChat,
+    user: CurrentUser,
+    prompt: Annotated[str, Form()] = "",
+    conversation: Annotated[int | None, Form(ge=1, lt=2**53)] = None,
+    form_token: Annotated[str | None, Form(max_length=100)] = None,
+) -> Response:
+    """Keep what is being written, so that a reload, another tab or another day finds it."""
+    async with chat.database.writing() as session:
+        await conversations.keep_draft(
+            session, user, clean(prompt), conversation_id=conversation, form_token=form_token
+        )
+    return Response(status_code=204)
 
 
 @router.post("/messages/{message_id}/retry")

@@ -21,27 +21,28 @@ async def conversation_page(
     *,
     template: str = "conversations/show.html",
     status: int = 200,
-    draft: str = "",
+    draft: str | None = None,
     problem: str = "",
 ) -> HTMLResponse:
-    """The chat page, of a conversation or of none yet."""
+    """The chat page, of a conversation or of none yet; a `draft` takes the place of the one that is kept."""
     context = await conversation_context(chat, user, conversation, draft=draft, problem=problem)
     return page(request, template, status=status, **context)
 
 
 async def conversation_context(
-    chat: Chat, user: int, conversation: Conversation | None, *, draft: str = "", problem: str = ""
+    chat: Chat, user: int, conversation: Conversation | None, *, draft: str | None = None, problem: str = ""
 ) -> dict[str, Any]:
     """What a chat page needs to know."""
     async with chat.database.reading() as session:
         listed = await conversations.listed(session, user)
         entries = await transcript(session, user, conversation.id) if conversation else []
+        kept = await conversations.draft(session, user, conversation.id if conversation else None)
     return {
         "conversation": conversation,
         "conversations": listed,
         "entries": entries,
         "running": running(entries),
-        "draft": draft,
+        "draft": kept if draft is None else draft,
         "problem": problem,
         "form_token": new_form_token(),
         "model": chat.provider,

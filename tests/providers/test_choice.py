@@ -19,7 +19,7 @@ from tests.upstream import Upstream
 def settings(**named: Any) -> Settings:
     """Settings from nowhere but here."""
     nothing = dict.fromkeys(("openai_base_url", "openai_api_key", "model", "local_model_path"))
-    return Settings(_env_file=None, **{**nothing, **named})
+    return Settings.model_validate({**nothing, **named})
 
 
 async def test_an_address_chooses_that_server(upstream: Upstream) -> None:

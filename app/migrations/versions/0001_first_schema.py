@@ -13,14 +13,16 @@ def upgrade() -> None:
         "users",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("draft", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
     )
-    op.bulk_insert(users, [{"id": 1, "name": "local"}])
+    op.bulk_insert(users, [{"id": 1, "name": "local", "draft": ""}])
     op.create_table(
         "conversations",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("user_id", sa.Integer, nullable=False),
         sa.Column("title", sa.Text, nullable=False),
+        sa.Column("draft", sa.Text, nullable=False),
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("updated_at", sa.DateTime, nullable=False),
         sa.ForeignKeyConstraint(

@@ -1,0 +1,157 @@
+"""The application in a child process, and a TCP proxy in front of it that can cut connections."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Self
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 20
+
+
+class Server:
+    """The real command, `python -m app serve`, on a free port, with settings of its own only."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self._settings = {
+            "PORT": "0",
+            "DATABASE_URL": f"sqlite:///{folder}/chat.db",
+            **{name.upper(): value for name, value in settings.items()},
+        }
+        self.url = ""
+        self.log = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server and wait until it says where it listens; a port that it had it gets again."""
+        kept = {
+            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
+        }
+        # In a folder without a .env, so that nothing of this machine is read.
+        environment = {**kept, "PYTHONPATH": str(ROOT), **self._settings}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve"],
+            cwd=self.folder,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr
+        said: list[str] = []
+        for line in self._process.stderr:
+            said.append(line)
+            if address := re.search(r"http://\S+:(\d+)", line):
+                self.url, self._settings["PORT"] = address.group(), address.group(1)
+                break
+        else:
+            self._process.wait(5)
+            self._process.stderr.close()
+            raise AssertionError("the server did not start: " + "".join(said))
+        self._log = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
+        self._log.start()
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self._process.terminate()
+        self._process.wait(15)
+        self._log.join(5)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._process.kill()
+        self._process.wait(5)
+        self._log.join(5)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._settings["PORT"])
+
+    def _read_log(self, stream: IO[str]) -> None:
+        with stream:
+            self.log = stream.read()
+
+
+class Proxy:
+    """Passes TCP connections on to a port, until it is told to cut them."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._open = True
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._ready.wait(5):
+            raise AssertionError("the proxy did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5)
+
+    @property
+    def url(self) -> str:
+        """The address to use in the place of the server's."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Drop every connection, and every new one."""
+        self._loop.call_soon_threadsafe(self._cut)
+
+    def mend(self) -> None:
+        """Let new connections through again."""
+        self._open = True
+
+    def _cut(self) -> None:
+        self._open = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        self._cut()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers |= {writer, back}
+        try:
+            await asyncio.wait(
+                [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for one in (writer, back):
+                self._writers.discard(one)
+                one.transport.abort()
+
+
+async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+    try:
+        while data := await source.read(65536):
+            to.write(data)
+            await to.drain()
+    except ConnectionError:
+        return

@@ -1,0 +1,60 @@
+"""Highlighting: the code's own text, in colours or not."""
+
+import re
+from html import unescape
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pygments.lexers import get_all_lexers
+
+from app.highlighting import CLASSES, highlight
+
+LANGUAGES = sorted({aliases[0] for _, aliases, _, _ in get_all_lexers() if aliases})
+
+AWKWARD = "\n\n  x = {\"a\": '<b>&amp;'}\t# \\ `${y}` <?php /* \ufeff\n\n<!-- \U0001f600\n"
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r'<span class="[a-z0-9]+">|</span>', "", html))
+
+
+def test_a_keyword_has_its_class() -> None:
+    assert '<span class="k">return</span> <span class="mi">1</span>' in highlight("return 1", "python")
+
+
+def test_names_brackets_and_spaces_have_no_element() -> None:
+    assert highlight("a (b)", "python") == "a (b)"
+
+
+@pytest.mark.parametrize("language", ["", "no-such-language", "../../etc/passwd", "\ufffd", "x" * 10_000])
+def test_an_unknown_language_leaves_the_code_plain(language: str) -> None:
+    assert highlight("if <b>:", language) == "if &lt;b&gt;:"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_lexer_keeps_the_code_as_it_is(language: str) -> None:
+    html = highlight(AWKWARD, language)
+
+    assert text_of(html) == AWKWARD
+    assert set(re.findall(r'class="([^"]*)"', html)) <= CLASSES
+
+
+@given(code=st.text(), language=st.sampled_from(["python", "html", "json", "bash", "c", "php", "console"]))
+def test_any_text_stays_as_it_is(code: str, language: str) -> None:
+    assert text_of(highlight(code, language)) == code
+
+
+@pytest.mark.parametrize("code", ["if " * 11_000, "if\n" * 11_000, "if" + " " * 200 + "x", "if " * 500])
+def test_code_that_would_take_long_stays_plain(code: str) -> None:
+    assert highlight(code, "python") == code
+
+
+@pytest.mark.parametrize("language", ["html", "java", "csharp", "powershell"])
+@pytest.mark.parametrize("line", ["<!--", "<?", "\n#", "a<", "a b "])
+def test_a_lexer_that_is_slow_is_left_before_a_reader_waits(language: str, line: str) -> None:
+    start = perf_counter()
+    highlight((line * 15 + "\n") * 400, language)
+
+    assert perf_counter() - start < 3

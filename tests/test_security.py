@@ -1,0 +1,177 @@
+"""Headers on every answer, and what is refused before any route sees it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from app.main import create_app
+from app.providers.scripted import ScriptedProvider
+from app.security import HEADERS
+from app.settings import Settings
+from tests.conftest import serving
+
+BROWSER = {"Accept": "text/html"}
+
+
+def check_headers(response: httpx2.Response) -> str:
+    """Every header of the set is there; the nonce that the policy names."""
+    policy = response.headers["content-security-policy"]
+    found = re.fullmatch(
+        r"default-src 'none'; script-src 'nonce-([A-Za-z0-9_-]{24})'; style-src 'self'; img-src 'self' data:; "
+        r"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        r"require-trusted-types-for 'script'; trusted-types htmx",
+        policy,
+    )
+    assert found, policy
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    return found.group(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/demo", 200),
+        ("GET", "/stream-example", 200),
+        ("GET", "/completion/9", 200),
+        ("GET", "/completion/9/fragments", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "/offline", 200),
+        ("GET", "/model", 200),
+        ("GET", "/docs", 404),
+        ("GET", "/redoc", 404),
+        ("GET", "/nothing/here", 404),
+        ("GET", "/conversations/99", 404),
+        ("GET", "/conversations/abc", 404),
+        ("GET", "/conversations/-1", 404),
+        ("GET", "/conversations/" + "9" * 30, 404),
+        ("GET", "/static/nothing.css", 404),
+        ("DELETE", "/", 405),
+        ("POST", "/completion", 422),
+    ],
+)
+async def test_every_answer_carries_the_headers(
+    client: httpx2.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await client.request(method, path, headers=BROWSER)
+
+    assert response.status_code == status
+    check_headers(response)
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_a_fault_of_ours_is_a_page_with_the_headers_and_without_a_trace(
+    app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/broken")
+    async def broken(request: Request) -> None:
+        raise RuntimeError("secret detail")
+
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        response = await client.get("/broken", headers=BROWSER)
+
+    assert response.status_code == 500
+    check_headers(response)
+    assert "secret detail" not in response.text
+    assert "secret detail" in caplog.text
+
+
+async def test_the_nonce_of_a_page_is_fresh_and_on_all_that_needs_it(client: httpx2.AsyncClient) -> None:
+    first, second = [await client.get("/", headers=BROWSER) for _ in range(2)]
+
+    nonce = check_headers(first)
+    assert nonce != check_headers(second)
+    assert set(re.findall(r'nonce="([^"]+)"', first.text)) == {nonce}
+    assert first.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_another_sites_request_changes_nothing(
+    client: httpx2.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    response = await client.post("/prompt_data", json={"prompt": "Hi"}, headers=headers)
+
+    assert response.status_code == status
+    check_headers(response)
+
+
+async def test_our_own_origin_is_let_through_without_fetch_metadata(client: httpx2.AsyncClient) -> None:
+    response = await client.post(
+        "/prompt_data", json={"prompt": "Hi"}, headers={"Origin": str(client.base_url).rstrip("/")}
+    )
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8000", "localhost.evil.example", "", "[::1", "10.0.0.5", "a" * 5000],
+)
+async def test_a_name_that_is_not_ours_is_not_answered(client: httpx2.AsyncClient, host: str) -> None:
+    response = await client.get("/", headers={"Host": host})
+
+    assert response.status_code == 400
+    check_headers(response)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:9999", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
+async def test_the_names_of_this_machine_are_answered(client: httpx2.AsyncClient, host: str) -> None:
+    assert (await client.get("/", headers={"Host": host})).status_code == 200
+
+
+async def test_an_open_server_answers_to_addresses_and_to_the_names_it_was_given(settings: Settings) -> None:
+    opened = settings.model_copy(update={"open_to_network": True, "allowed_hosts": ("chat.example",)})
+    app = create_app(opened, provider=ScriptedProvider())
+
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        answers = {
+            host: (await client.get("/", headers={"Host": host})).status_code
+            for host in ("10.0.0.5:8000", "chat.example", "other.example")
+        }
+
+    assert answers == {"10.0.0.5:8000": 200, "chat.example": 200, "other.example": 400}
+
+
+@pytest.mark.parametrize("length", ["-5", "abc", "1e9", "9" * 5000])
+async def test_a_length_that_lies_is_refused(client: httpx2.AsyncClient, length: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    writer.write(
+        f"POST /prompt_data HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{{}}".encode()
+    )
+
+    first_line = await reader.readline()
+
+    writer.close()
+    assert first_line.split()[1] in (b"400", b"413")
+
+
+async def test_a_body_without_a_length_is_cut_off_at_the_limit(client: httpx2.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"prompt="
+        for _ in range(300):
+            yield b"x" * 10_000
+
+    response = await client.post(
+        "/completion", content=endless(), headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+
+    assert response.status_code == 413
+    check_headers(response)

@@ -1,0 +1,78 @@
+"""Settings: from the environment, refused with a reason, and all of them documented."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, is_loopback
+
+README = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+def test_the_built_in_model_answers_where_no_server_and_no_key_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().embedded
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    assert Settings().embedded
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    assert not Settings().embedded
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    assert not Settings().embedded
+
+
+def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+
+    assert "sk-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "chat.example"])
+def test_listening_where_others_can_reach_it_must_be_insisted_on(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    with pytest.raises(ValidationError, match="OPEN_TO_NETWORK"):
+        Settings()
+
+    monkeypatch.setenv("OPEN_TO_NETWORK", "true")
+    assert Settings().host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "Chat.example, other.example ,")
+
+    assert Settings().allowed_hosts == ("chat.example", "other.example")
+
+
+def test_another_database_than_sqlite_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://x")
+
+    with pytest.raises(ValidationError, match="sqlite"):
+        Settings()
+
+
+def test_every_setting_is_documented_with_its_own_words() -> None:
+    page = README.read_text()
+
+    for name, field in Settings.model_fields.items():
+        assert f"`{name.upper()}`" in page
+        assert field.description
+        assert field.description in page
