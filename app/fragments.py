@@ -57,7 +57,7 @@ def growth(old: str, new: str) -> tuple[int, str] | None:
         start = old[: len(old) - len(end)]
         if new.startswith(start) and new.endswith(end) and len(new) >= len(start) + len(end):
             added = new[len(start) : len(new) - len(end)]
-            if added and _balanced(added):
+            if added and is_balanced(added):
                 return depth, added
     return None
 
@@ -72,7 +72,7 @@ def _change(message_id: int, number: int, old: str, new: str) -> str:
     return _fragment(target, "innerMorph", new)
 
 
-def _balanced(html: str) -> bool:
+def is_balanced(html: str) -> bool:
     """Whether every element in it begins and ends in it."""
     open_elements: list[str] = []
     for closing, name in TAG.findall(html):

@@ -48,7 +48,9 @@ def _is_too_much(text: str) -> bool:
     if columns * text.count("\n") > len(text) + 20_000:
         return True
     # It calls itself, with a copy of the rest of the line, for each mail address in the line.
-    return any(line.count("@") * len(line) > 10_000_000 for line in text.split("\n"))
+    return text.count("@") * len(text) > 10_000_000 and any(
+        line.count("@") * len(line) > 10_000_000 for line in text.split("\n")
+    )
 
 
 def _unformatted(text: str) -> list[str]:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 CHILD = Path(__file__).with_name("llama_server.py")
 SLOTS = 2
-CONTEXT_TOKENS = 4096
+CONTEXT_TOKENS = 3072
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 STEADY_SECONDS = 60
 CRASHES_TOLERATED = 3

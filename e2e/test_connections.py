@@ -1,0 +1,111 @@
+"""What happens to an answer on the screen when the network or the server does not play along."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from e2e.chat import Chat
+from e2e.conftest import Watch
+from e2e.server import Proxy, Server
+from tests.upstream import PAUSE, Upstream
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def origin(proxy: Proxy) -> str:
+    return proxy.url
+
+
+def test_a_network_cut_mid_answer_heals_by_itself(
+    chat: Chat, upstream: Upstream, proxy: Proxy, watch: Watch
+) -> None:
+    watch.allow(
+        "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_INCOMPLETE_CHUNKED", "SSE", "network error"
+    )
+    upstream.will_say("One **two** ", PAUSE, "three ", PAUSE, "four.")
+    chat.send("Go")
+    expect(chat.text).to_have_text("One two")
+
+    proxy.cut()
+    upstream.go_on()
+    proxy.mend()
+    expect(chat.text).to_have_text("One two three")
+    proxy.cut()
+    proxy.mend()
+    upstream.go_on()
+
+    expect(chat.text).to_have_text("One two three four.")
+    chat.expect_complete()
+    assert len(upstream.asked) == 1
+
+
+def test_a_prompt_that_does_not_reach_the_server_is_told_and_kept(
+    chat: Chat, proxy: Proxy, watch: Watch
+) -> None:
+    watch.allow("ERR_", "Failed to fetch", "htmx")
+    chat.write("Do not lose me")
+    chat.page.wait_for_load_state("networkidle")
+    proxy.cut()
+
+    chat.send_button.click()
+
+    expect(chat.notice).to_contain_text("cannot be reached")
+    expect(chat.composer).to_have_value("Do not lose me")
+    proxy.mend()
+    chat.send_button.click()
+    expect(chat.prompts).to_have_text("Do not lose me")
+    chat.expect_complete()
+
+
+def test_a_hidden_tab_catches_up_when_it_is_shown(chat: Chat, upstream: Upstream) -> None:
+    upstream.will_say("One ", PAUSE, "two.")
+    chat.send("Go")
+    expect(chat.text).to_have_text("One")
+    other = chat.page.context.new_page()
+    other.bring_to_front()
+
+    upstream.go_on()
+    chat.page.bring_to_front()
+
+    expect(chat.text).to_have_text("One two.")
+    chat.expect_complete()
+
+
+def test_a_killed_server_loses_no_word_that_was_shown(
+    chat: Chat, upstream: Upstream, server: Server, watch: Watch
+) -> None:
+    watch.allow("ERR_", "SSE", "network error", "Failed to fetch", "htmx")
+    upstream.will_say("Words that were shown", PAUSE, " and more")
+    chat.send("Go")
+    expect(chat.text).to_have_text("Words that were shown")
+
+    server.kill()
+    server.start()
+
+    expect(chat.text).to_have_text("Words that were shown")
+    chat.expect_complete()
+    expect(chat.answer.locator(".ending .problem")).to_contain_text("server was stopped")
+
+
+def test_a_model_that_cannot_be_reached_is_told_in_the_page(
+    tmp_path: Path, new_context: object, server: Server
+) -> None:
+    # The scripted model is not asked here: nothing listens at the address.
+    with Server(
+        tmp_path / ".",
+        openai_base_url="http://127.0.0.1:9/v1",
+        model="gone",
+        database_url=f"sqlite:///{tmp_path}/other.db",
+    ) as alone:
+        chat = Chat(new_context(base_url=alone.url).new_page())  # type: ignore[operator] # a fixture that makes contexts
+        chat.open(alone.url)
+        chat.send("Hi")
+        expect(chat.answer.locator(".ending .problem")).to_contain_text("127.0.0.1:9")
+        expect(chat.retry_button).to_be_visible()

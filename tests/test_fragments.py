@@ -1,0 +1,158 @@
+"""Fragments: however an answer is cut, what is sent adds up to the whole."""
+
+import re
+from html import unescape
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.fragments import blocks, changes, growth, is_balanced, shown_blocks
+from app.growing import GrowingAnswer
+
+PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap="([^"]*)">(.*?)</hx-partial>', re.DOTALL)
+
+PIECES = st.sampled_from(
+    ["word ", "**bold** ", "*it", "*", "`co`", "\n", "\n\n", "- item", "1. one", "# Head", "> quote", "```python\n", "x = 1\n", "```\n",
+     "| a | b |\n", "|---|---|\n", "| 1 | 2 |\n", "[link](https://example.org)", "[ref]", "\n\n[ref]: https://example.org\n", "    code", "<b>", "&amp;", "===\n", "😀", "  - sub", "---\n"]
+)  # fmt: skip
+DOCUMENTS = st.lists(PIECES, max_size=25).map("".join)
+
+
+class Page:
+    """What htmx does with fragments, done to a page of one answer."""
+
+    def __init__(self) -> None:
+        self.soup = BeautifulSoup('<div id="message-7-blocks"></div>', "html.parser")
+
+    def apply(self, sent: str) -> None:
+        assert PARTIAL.sub("", sent) == ""
+        for target, swap, html in PARTIAL.findall(sent):
+            element = self._find(unescape(target))
+            new = BeautifulSoup(html, "html.parser")
+            if swap == "delete":
+                element.decompose()
+                continue
+            if swap == "innerMorph":
+                element.clear()
+            else:
+                assert swap == "beforeend"
+            for child in list(new.contents):
+                element.append(child)
+
+    def _find(self, target: str) -> Tag:
+        anchor, *steps = target.split(">")
+        element = self.soup.select_one(anchor)
+        for step in steps:
+            assert step == ":last-child"
+            assert element
+            element = element.find_all(True, recursive=False)[-1]
+        assert element
+        return element
+
+    @property
+    def html(self) -> str:
+        self.soup.smooth()
+        return str(self.soup)
+
+
+def whole(text: str) -> str:
+    return str(BeautifulSoup(f'<div id="message-7-blocks">{blocks(7, text)}</div>', "html.parser"))
+
+
+@settings(max_examples=120, deadline=None)
+@given(DOCUMENTS, st.lists(st.integers(min_value=0, max_value=200), max_size=12))
+def test_however_it_is_cut_the_stream_ends_as_the_whole(text: str, cuts: list[int]) -> None:
+    page = Page()
+    seen = ""
+    for cut in sorted({cut for cut in cuts if cut < len(text)} | {len(text)}):
+        page.apply(changes(7, seen, text[:cut]))
+        seen = text[:cut]
+
+    assert page.html == whole(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(DOCUMENTS, DOCUMENTS)
+def test_a_page_of_unknown_state_is_set_right(before: str, text: str) -> None:
+    page = Page()
+    page.apply(changes(7, "", before))
+
+    page.apply(changes(7, None, text))
+
+    assert page.html == whole(text)
+
+
+@settings(max_examples=120, deadline=None)
+@given(DOCUMENTS, st.lists(st.integers(min_value=0, max_value=200), max_size=12))
+def test_a_page_that_only_grows_shows_the_whole_in_the_end(text: str, cuts: list[int]) -> None:
+    growing = GrowingAnswer(7)
+    cuts = [*sorted({cut for cut in cuts if cut < len(text)}), len(text)]
+
+    sent = "".join(growing.advance(text[:cut]) for cut in cuts) + growing.end()
+
+    assert shown_in(sent) == [str(BeautifulSoup(html, "html.parser")) for html in shown_blocks(7, text)]
+
+
+def shown_in(sent: str) -> list[str]:
+    """The blocks that the style leaves visible: not those that have a newer version behind them."""
+    soup = BeautifulSoup(sent, "html.parser")
+    assert is_balanced(sent)
+    if not soup.contents:
+        return []
+    prose = soup.find_all("div", class_="prose", recursive=False)[-1]
+    found = prose.find_all("div", class_="block", recursive=False)
+    return [
+        block.decode_contents()
+        for block, following in zip(found, [*found[1:], None], strict=True)
+        if following is None or "again" not in following["class"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "grown"),
+    [
+        ("<p>a</p>", "<p>a b</p>", (1, " b")),
+        ("<p>a</p>", "<p>a <b>x</b></p>", (1, " <b>x</b>")),
+        ("<ul><li>a</li></ul>", "<ul><li>a b</li></ul>", (2, " b")),
+        ("<ul><li>a</li></ul>", "<ul><li>a</li><li>b</li></ul>", (1, "<li>b</li>")),
+        ("<p>a *b</p>", "<p>a <em>b</em></p>", None),
+        ("<p>a</p>", "<h2>a</h2>", None),
+        ("<p>a</p>", "<p>a</p>", None),
+        ("<hr>", "<hr>", None),
+    ],
+)
+def test_growth_at_the_end_is_told_from_other_change(
+    old: str, new: str, grown: tuple[int, str] | None
+) -> None:
+    assert growth(old, new) == grown
+
+
+def test_a_growing_block_is_not_sent_again() -> None:
+    text = "word " * 400
+
+    sent = sum(len(changes(7, text[:cut], text[: cut + 5])) for cut in range(0, len(text) - 5, 5))
+
+    assert sent < 25 * len(text)  # whole blocks would be two hundred times the text
+    assert len(changes(7, text[:1000], text[:1005])) < 120
+
+
+def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
+    html = blocks(7, "```\na\n```\n\n- item\n\n  ```\n  b\n  ```\n\n  ```\n  c\n  ```\n")
+
+    soup = BeautifulSoup(html, "html.parser")
+    buttons = [str(button["for"]) for button in soup.select("clipboard-copy")]
+    assert len(set(buttons)) == 3
+    assert [soup.select_one(f"#{name}").get_text() for name in buttons] == ["a\n", "b\n", "c\n"]  # type: ignore[union-attr] # the buttons name them
+
+
+def test_text_cannot_forge_what_surrounds_it() -> None:
+    hostile = (
+        '</div><pre>x</pre>\n\n</hx-partial><hx-partial hx-target="body">y\n\n<div class="block" id="m7-0">'
+    )
+
+    soup = BeautifulSoup(blocks(7, hostile), "html.parser")
+
+    assert soup.select("clipboard-copy, hx-partial, pre[id]") == []
+    assert hostile.split("\n")[0] in soup.get_text()

@@ -1,0 +1,272 @@
+"""Generation: stored before it is shown, ended once, and never tied to who asked."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+import pytest
+from sqlalchemy import func, select
+
+from app import answers, conversations
+from app.answers import Answer
+from app.db import Database
+from app.generation import Answering, Generations
+from app.providers import ChatMessage, Delta, ProviderError, Usage
+from app.providers.scripted import PAUSE, ScriptedProvider
+from app.tables import Chunk, Message
+from app.wakeups import WakeUps
+
+USER = 1
+
+
+class Bench:
+    """Generations over a real database, and a way to ask and to follow."""
+
+    def __init__(self, database: Database, answering: Answering, answer_limit: int = 1000) -> None:
+        self.database = database
+        self.wakeups = WakeUps()
+        self.generations = Generations(database, self.wakeups, answering, answer_limit=answer_limit)
+
+    async def ask(self) -> int:
+        async with self.database.writing() as session:
+            turn = await conversations.add_turn(session, USER, prompt="Hi", model="m")
+        self.generations.start(turn.answer.id, [{"role": "user", "content": "Hi"}])
+        return turn.answer.id
+
+    def follow(self, message_id: int) -> AsyncGenerator[Answer, None]:
+        return answers.follow(self.database, self.wakeups, USER, message_id)
+
+    async def end_of(self, message_id: int) -> Answer:
+        async with asyncio.timeout(10), aclosing(self.follow(message_id)) as states:
+            async for state in states:
+                last = state
+        return last
+
+    async def stored(self, message_id: int) -> Message:
+        async with self.database.reading() as session:
+            message = await session.get(Message, message_id)
+        assert message
+        return message
+
+
+@pytest.fixture
+async def bench(database: Database, provider: ScriptedProvider) -> AsyncIterator[Bench]:
+    bench = Bench(database, provider.stream)
+    await bench.generations.open()
+    yield bench
+    await bench.generations.close()
+
+
+async def test_every_state_that_a_reader_sees_is_what_the_database_holds(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say("One ", PAUSE, "two ", PAUSE, "three")
+    answer = await bench.ask()
+
+    seen = []
+    async with asyncio.timeout(10), aclosing(bench.follow(answer)) as states:
+        async for state in states:
+            async with bench.database.reading() as session:
+                stored = await answers.read(session, USER, answer)
+            assert stored
+            assert stored.text.startswith(state.text)
+            if state.text not in seen:
+                seen.append(state.text)
+                provider.go_on()
+
+    assert seen[-1] == "One two three"
+    assert {"One ", "One two "} <= set(seen)
+
+
+async def test_at_the_end_the_chunks_have_become_the_text(bench: Bench, provider: ScriptedProvider) -> None:
+    provider.will_say(
+        "Hello ", Delta(reasoning="Hm, "), "there.", Delta(usage=Usage(3, 2)), Delta(finish="stop")
+    )
+
+    answer = await bench.ask()
+    await bench.end_of(answer)
+
+    stored = await bench.stored(answer)
+    assert (stored.status, stored.text, stored.reasoning) == ("complete", "Hello there.", "Hm, ")
+    assert (stored.finish, stored.prompt_tokens, stored.completion_tokens) == ("stop", 3, 2)
+    async with bench.database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(Chunk)) == 0
+
+
+async def test_many_answers_share_a_transaction(bench: Bench, provider: ScriptedProvider) -> None:
+    for _ in range(20):
+        provider.will_say(*["word "] * 50)
+
+    ids = [await bench.ask() for _ in range(20)]
+    ended = [await bench.end_of(answer) for answer in ids]
+
+    assert [answer.text for answer in ended] == ["word " * 50] * 20
+
+
+async def test_stop_is_acknowledged_when_it_is_stored_and_nothing_comes_after(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say("Kept ", PAUSE, "lost")
+    answer = await bench.ask()
+    async with aclosing(bench.follow(answer)) as states:
+        async for state in states:
+            if state.text:
+                break
+
+    await asyncio.gather(bench.generations.stop(answer), bench.generations.stop(answer))
+    provider.go_on()
+    await bench.generations.stop(answer)
+
+    stored = await bench.stored(answer)
+    assert (stored.status, stored.text) == ("stopped", "Kept ")
+
+
+@pytest.mark.parametrize(("said", "status"), [((), "failed"), (("Half",), "interrupted")])
+async def test_a_providers_failure_is_kept_in_its_own_words(
+    bench: Bench, provider: ScriptedProvider, said: tuple[str, ...], status: str
+) -> None:
+    provider.will_say(*said, ProviderError("The model is away.", "unreachable"))
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert (ended.status, ended.error, ended.text) == (status, "The model is away.", "".join(said))
+
+
+async def test_a_fault_in_a_generator_is_told_without_its_details(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        yield Delta(text="Half")
+        raise RuntimeError("secret detail")
+
+    bench = Bench(database, broken)
+    await bench.generations.open()
+    ended = await bench.end_of(await bench.ask())
+    await bench.generations.close()
+
+    assert ended.status == "interrupted"
+    assert ended.text == "Half"
+    assert "secret" not in ended.error
+    assert "secret detail" in caplog.text
+
+
+async def test_an_endless_answer_is_cut_at_the_limit_and_its_generator_closed(database: Database) -> None:
+    closed = asyncio.Event()
+
+    async def endless(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        try:
+            while True:
+                yield Delta(text="x" * 99)
+        finally:
+            closed.set()
+
+    bench = Bench(database, endless, answer_limit=1000)
+    await bench.generations.open()
+    answer = await bench.ask()
+    ended = await bench.end_of(answer)
+    await asyncio.wait_for(closed.wait(), 5)
+    await bench.generations.close()
+
+    assert len(ended.text) == 1000
+    assert (await bench.stored(answer)).finish == "length"
+
+
+async def test_what_a_stopped_process_left_is_interrupted_with_its_text(
+    database: Database, provider: ScriptedProvider
+) -> None:
+    provider.will_say("Half an", PAUSE)
+    first = Bench(database, provider.stream)
+    await first.generations.open()
+    answer = await first.ask()
+    async with aclosing(first.follow(answer)) as states:
+        async for state in states:
+            if state.text:
+                break
+
+    # Another process starts while the first, as if killed, never says a word again.
+    second = Bench(database, provider.stream)
+    await second.generations.open()
+
+    ended = await second.end_of(answer)
+    assert (ended.status, ended.text) == ("interrupted", "Half an")
+    await second.generations.close()
+    provider.go_on()
+    await first.generations.close()
+    assert (await second.stored(answer)).text == "Half an"
+
+
+async def test_at_shutdown_what_is_running_is_kept_as_interrupted(
+    database: Database, provider: ScriptedProvider
+) -> None:
+    provider.will_say("Half an", PAUSE)
+    bench = Bench(database, provider.stream)
+    await bench.generations.open()
+    answer = await bench.ask()
+    async with aclosing(bench.follow(answer)) as states:
+        async for state in states:
+            if state.text:
+                break
+
+    await bench.generations.close()
+
+    stored = await bench.stored(answer)
+    assert (stored.status, stored.text) == ("interrupted", "Half an")
+    assert "server was stopped" in stored.error
+
+
+async def test_deleting_a_conversation_ends_its_answer_and_its_readers(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say("Half", PAUSE, " more")
+    answer = await bench.ask()
+    stored = await bench.stored(answer)
+    states = bench.follow(answer)
+    async for state in states:
+        if state.text:
+            break
+
+    async with bench.database.writing() as session:
+        running = await conversations.delete(session, USER, stored.conversation_id)
+    for message_id in running:
+        bench.generations.forget(message_id)
+
+    assert running == [answer]
+    assert [state async for state in states] == []
+    async with bench.database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(Message)) == 0
+        assert await session.scalar(select(func.count()).select_from(Chunk)) == 0
+
+
+async def test_readers_are_served_although_no_bell_rings(
+    bench: Bench, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(bench.wakeups, "ring", lambda message_ids: None)
+    provider.will_say("All ", "of it.")
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert ended.text == "All of it."
+
+
+async def test_a_database_that_refuses_for_a_while_loses_nothing(
+    bench: Bench,
+    provider: ScriptedProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = asyncio.Event()
+    append = answers.append
+
+    async def refusing(*arguments: object) -> None:
+        monkeypatch.setattr(answers, "append", append)
+        refused.set()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(answers, "append", refusing)
+    provider.will_say("One ", "two.")
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert refused.is_set()
+    assert (ended.status, ended.text) == ("complete", "One two.")
