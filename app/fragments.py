@@ -17,6 +17,9 @@ TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
 # Where `render` puts a code block's head before its code; nothing in a text can write this.
 _CODE = "</div><pre>"
+# What scrolls in itself must be reached by the keyboard.
+_TABLE = '<div class="table">'
+_REACHABLE_TABLE = '<div class="table" tabindex="0" role="group" aria-label="Table">'
 
 
 def blocks(message_id: int, text: str) -> Markup:
@@ -42,7 +45,7 @@ def changes(message_id: int, seen: str | None, now: str) -> str:
 
 def shown_blocks(message_id: int, text: str) -> list[str]:
     """The rendered blocks of a text, with a copy button at each piece of code."""
-    return [_with_copy_buttons(_id(message_id, number), html) for number, html in enumerate(render(text))]
+    return [_with_controls(_id(message_id, number), html) for number, html in enumerate(render(text))]
 
 
 def growth(old: str, new: str) -> tuple[int, str] | None:
@@ -85,8 +88,8 @@ def is_balanced(html: str) -> bool:
     return not open_elements
 
 
-def _with_copy_buttons(block_id: str, html: str) -> str:
-    first, *rest = html.split(_CODE)
+def _with_controls(block_id: str, html: str) -> str:
+    first, *rest = html.replace(_TABLE, _REACHABLE_TABLE).split(_CODE)
     shown = [first]
     for number, part in enumerate(rest):
         code_id = f"{block_id}-{number}"

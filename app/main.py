@@ -76,6 +76,7 @@ def create_app(
         ],
     )
     static = StaticFiles()
+    app.state.static = static
     app.state.templates = Templates(static, reload=reload)
     app.mount("/static", static)
     add_handlers(app)

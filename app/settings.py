@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     openai_base_url: str | None = Field(
         default=None,
-        description="Address of any OpenAI-compatible server, such as `http://127.0.0.1:11434/v1` for Ollama. "
+        description="Address of any OpenAI-compatible server, such as Ollama's `http://127.0.0.1:11434/v1`. "
         "Default: OpenAI's own where a key is set, else the built-in model.",
     )
     openai_api_key: SecretStr | None = Field(
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     model: str | None = Field(
         default=None,
-        description="Model to ask for, by that server's name for it. Default: the first one the server lists.",
+        description="Model to ask for, by that server's name for it. Default: the first one it lists.",
     )
     local_model_path: Path | None = Field(
         default=None, description="A GGUF file to run instead of the built-in model, by the same engine."
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Names by which browsers may call this server besides localhost and HOST, separated by commas.",
+        description="Names by which browsers may call this server besides localhost and HOST; commas between.",
     )
     open_to_network: bool = Field(
         default=False,

@@ -1,5 +1,6 @@
 """Static files: read, joined, hashed and compressed once, and served from memory for good."""
 
+import base64
 import gzip
 import hashlib
 import mimetypes
@@ -43,6 +44,15 @@ class StaticFiles:
     def url(self, name: str) -> str:
         """The address of a file. Raises KeyError if there is none."""
         return f"{self._prefix}/{self._names[name]}"
+
+    def read(self, name: str) -> bytes:
+        """The content of a file. Raises KeyError if there is none."""
+        return self._files[self._names[name]].content
+
+    def data_url(self, name: str) -> str:
+        """A file as a URL that holds it, for what is not worth a request."""
+        file = self._files[self._names[name]]
+        return f"data:{file.media_type};base64,{base64.b64encode(file.content).decode()}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")

@@ -30,7 +30,9 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(hx=hx, path=path, static=pass_context(_static(static)))
+        self._environment.globals.update(
+            hx=hx, path=path, static=pass_context(_static(static)), data_url=static.data_url
+        )
 
     def render(self, request: Request, template: str, **context: Any) -> str:
         """The HTML of a template."""

@@ -94,18 +94,18 @@ def test_a_killed_server_loses_no_word_that_was_shown(
     expect(chat.answer.locator(".ending .problem")).to_contain_text("server was stopped")
 
 
-def test_a_model_that_cannot_be_reached_is_told_in_the_page(
-    tmp_path: Path, new_context: object, server: Server
-) -> None:
-    # The scripted model is not asked here: nothing listens at the address.
-    with Server(
-        tmp_path / ".",
-        openai_base_url="http://127.0.0.1:9/v1",
-        model="gone",
-        database_url=f"sqlite:///{tmp_path}/other.db",
-    ) as alone:
-        chat = Chat(new_context(base_url=alone.url).new_page())  # type: ignore[operator] # a fixture that makes contexts
-        chat.open(alone.url)
+class TestAModelThatIsAway:
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[Server]:
+        with Server(tmp_path, openai_base_url="http://127.0.0.1:9/v1", model="away") as server:
+            yield server
+
+    @pytest.fixture
+    def origin(self, server: Server) -> str:
+        return server.url
+
+    def test_is_named_in_the_page(self, chat: Chat) -> None:
         chat.send("Hi")
+
         expect(chat.answer.locator(".ending .problem")).to_contain_text("127.0.0.1:9")
         expect(chat.retry_button).to_be_visible()

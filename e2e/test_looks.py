@@ -95,7 +95,12 @@ def test_the_page_follows_the_systems_colours(new_context: Any, scheme: str) -> 
     page.goto("/")
 
     red, green, blue = page.evaluate(
-        "getComputedStyle(document.body).backgroundColor.match(/[\\\\d.]+/g).slice(0, 3).map(Number)"
+        """() => {
+            const canvas = document.createElement("canvas").getContext("2d")
+            canvas.fillStyle = getComputedStyle(document.body).backgroundColor
+            canvas.fillRect(0, 0, 1, 1)
+            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
+        }"""
     )
 
     assert (red + green + blue > 600) == (scheme == "light")

@@ -35,7 +35,8 @@ def test_the_composer_is_below_the_messages_and_after_them_by_keyboard(
     expect(plain.text).to_contain_text("Slow")
 
     answer, composer = plain.answer.bounding_box(), plain.composer.bounding_box()
-    assert answer and composer
+    assert answer
+    assert composer
     assert answer["y"] + answer["height"] <= composer["y"]
     link = plain.text.get_by_role("link")
     link.focus()

@@ -19,13 +19,14 @@ from app.templating import TEMPLATES
 ROOT = Path(__file__).parent.parent
 STATIC = ROOT / "static"
 SHIPPED_TEMPLATES = sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html"))
-GLOBAL_NAMES = {"hx", "path", "static", "nonce", "range"}
+GLOBAL_NAMES = {"hx", "path", "static", "data_url", "nonce"}
 
 ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] target:textarea prevent"
 
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
-    {"problems", "readers", "settings", "tables", "markdown", "highlighting", "providers", "text", "wakeups", "db", "static_files"},
+    {"problems", "readers", "settings", "tables", "highlighting", "providers", "text", "wakeups"},
+    {"markdown", "db", "static_files"},
     {"prompts", "conversations", "answers", "fragments"},
     {"generation", "growing", "transcript", "events", "templating", "security"},
     {"errors", "deps"},

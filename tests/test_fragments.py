@@ -14,9 +14,19 @@ from app.growing import GrowingAnswer
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap="([^"]*)">(.*?)</hx-partial>', re.DOTALL)
 
 PIECES = st.sampled_from(
-    ["word ", "**bold** ", "*it", "*", "`co`", "\n", "\n\n", "- item", "1. one", "# Head", "> quote", "```python\n", "x = 1\n", "```\n",
-     "| a | b |\n", "|---|---|\n", "| 1 | 2 |\n", "[link](https://example.org)", "[ref]", "\n\n[ref]: https://example.org\n", "    code", "<b>", "&amp;", "===\n", "😀", "  - sub", "---\n"]
-)  # fmt: skip
+    [
+        *("word ", "**bold** ", "*it", "*", "`co`", "\n", "\n\n", "<b>", "&amp;", "😀"),
+        *("- item", "  - sub", "1. one", "# Head", "===\n", "---\n", "> quote"),
+        *("```python\n", "x = 1\n", "```\n", "    code", "| a | b |\n", "|---|---|\n", "| 1 | 2 |\n"),
+        *(
+            "[link](https://example.org)",
+            "[ref]",
+            "\n\n[ref]: https://example.org\n",
+            "[^1]",
+            "\n\n[^1]: note\n",
+        ),
+    ]
+)
 DOCUMENTS = st.lists(PIECES, max_size=25).map("".join)
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from app.providers.provider import ChatMessage, Delta, State
 
-
 Generate = Callable[[list[ChatMessage]], AsyncIterator[str | Delta]]
 """What anyone can bring: an async generator function of the messages so far, which yields text or deltas."""
 

@@ -85,6 +85,7 @@ async def complete(
                     "conversation": turn.conversation,
                     "conversations": await conversations.listed(session, user),
                     "form_token": new_form_token(),
+                    "model": chat.provider,
                 }
             headers = {} if goes_on else {"HX-Push-Url": address}
             return page(request, "messages/turn.html", headers=headers, **context)
