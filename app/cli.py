@@ -39,6 +39,21 @@ def serve(*, reload: bool) -> None:
         AnnouncedServer(uvicorn.Config("app.main:create_app", log_level="warning", **options)).run()
 
 
+@main.command()
+def settings() -> None:
+    """Print every setting, with its default, as a Markdown table."""
+    click.echo(settings_table())
+
+
+def settings_table() -> str:
+    """Every setting, as `docs/settings.md` has them."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
 class AnnouncedServer(uvicorn.Server):
     """Says where it listens, once it does."""
 

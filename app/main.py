@@ -38,7 +38,7 @@ def create_app(
     provider = provider or (OwnProvider(generate) if generate else choose_provider(settings))
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         database, wakeups = Database(settings.database_url), WakeUps()
         answering = partial(prompt_llm_async, provider=provider)
         generations = Generations(database, wakeups, answering, answer_limit=settings.answer_limit)

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Names by which browsers may call this server besides localhost and HOST; commas between.",
+        description="Names by which browsers may call this server, besides localhost; commas between.",
     )
     open_to_network: bool = Field(
         default=False,

@@ -171,8 +171,8 @@ def test_every_route_to_something_owned_checks_the_owner() -> None:
         if not isinstance(route, APIRoute) or "{" not in route.path:
             continue
         calls = {dependency.call for dependency in route.dependant.dependencies}
-        # A stream tells who asks for another's answer the same as who asks for none, so it looks it up itself,
-        # with the user: `follow` has no other way. `tests/test_owners.py` holds that.
+        # A stream says the same of another's answer as of none, so it looks it up itself, with the user:
+        # `follow` has no other way. `tests/test_owners.py` holds that.
         streams = route.path in ("/completion/{message_id}", "/completion/{message_id}/fragments")
         if not (calls & loaders or (streams and deps.current_user in calls)):
             unchecked.append(route.path)

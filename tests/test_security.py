@@ -22,8 +22,9 @@ def check_headers(response: httpx2.Response) -> str:
     """Every header of the set is there; the nonce that the policy names."""
     policy = response.headers["content-security-policy"]
     found = re.fullmatch(
-        r"default-src 'none'; script-src 'nonce-([A-Za-z0-9_-]{24})'; style-src 'self'; img-src 'self' data:; "
-        r"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        r"default-src 'none'; script-src 'nonce-([A-Za-z0-9_-]{24})'; style-src 'self'; "
+        r"img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+        r"frame-ancestors 'none'; "
         r"require-trusted-types-for 'script'; trusted-types htmx",
         policy,
     )

@@ -1,0 +1,64 @@
+"""The database: the schema that the tables describe, no lost update, nobody locked out."""
+
+import asyncio
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from app.db import Database
+from app.tables import Table
+
+
+async def test_the_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        return list(compare_metadata(context, Table.metadata))
+
+    async with database.reading() as session:
+        found = await (await session.connection()).run_sync(differences)
+
+    assert found == []
+
+
+async def test_an_upgrade_of_what_is_up_to_date_changes_nothing(database: Database) -> None:
+    await database.upgrade()
+
+    async with database.reading() as session:
+        assert await session.scalar(text("select count(*) from users")) == 1
+
+
+async def test_no_update_is_lost_and_readers_never_wait(database: Database) -> None:
+    async def add_one() -> None:
+        async with database.writing() as session:
+            count = int(await session.scalar(text("select name from users where id = 1")) or 0)
+            await asyncio.sleep(0)
+            await session.execute(text("update users set name = :n where id = 1"), {"n": str(count + 1)})
+
+    async def read() -> None:
+        async with database.reading() as session:
+            await session.scalar(text("select name from users"))
+
+    async with database.writing() as session:
+        await session.execute(text("update users set name = '0'"))
+    await asyncio.gather(*(add_one() for _ in range(100)), *(read() for _ in range(50)))
+
+    async with database.reading() as session:
+        assert await session.scalar(text("select name from users where id = 1")) == "100"
+
+
+async def test_what_was_committed_survives_losing_power(database: Database) -> None:
+    async with database.writing() as session:
+        assert await session.scalar(text("pragma synchronous")) == 2  # FULL
+        assert await session.scalar(text("pragma journal_mode")) == "wal"
+        assert await session.scalar(text("pragma foreign_keys")) == 1
+
+
+async def test_the_folder_of_a_database_is_made(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/new/folder/chat.db")
+
+    await database.upgrade()
+    await database.close()
+
+    assert (tmp_path / "new/folder/chat.db").exists()

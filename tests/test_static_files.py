@@ -1,0 +1,50 @@
+"""Static files: addresses that change with the content, kept for good, compressed."""
+
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.static_files import StaticFiles
+
+
+def test_the_address_changes_with_the_content(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    first = StaticFiles(tmp_path).url("a.txt")
+    (tmp_path / "a.txt").write_text("two")
+
+    assert StaticFiles(tmp_path).url("a.txt") != first
+    assert re.fullmatch(r"/static/a\.[0-9a-f]{12}\.txt", first)
+
+
+def test_stylesheets_are_joined_in_the_order_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "css").mkdir()
+    (tmp_path / "css/b.css").write_text("b{}")
+    (tmp_path / "css/a.css").write_text("a{}")
+
+    static = StaticFiles(tmp_path)
+
+    assert static.read("chat.css") == b"a{}\nb{}"
+    with pytest.raises(KeyError):
+        static.url("css/a.css")
+
+
+async def test_a_file_is_compressed_and_kept_for_good(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/", headers={"Accept": "text/html"})
+    (address,) = re.findall(r'src="(/static/htmx/htmx\.min\.[^"]+)"', page.text)
+
+    plain = await client.get(address, headers={"Accept-Encoding": "identity"})
+    compressed = await client.get(address, headers={"Accept-Encoding": "gzip"})
+
+    assert plain.content == compressed.content
+    assert plain.headers["content-type"].startswith("text/javascript")
+    assert plain.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert int(compressed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/vendored.toml", "/static/../app/main.py", "/static/%2e%2e/pyproject.toml", "/static/"]
+)
+async def test_nothing_else_is_served(client: httpx2.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
