@@ -10,7 +10,7 @@ from contextlib import aclosing
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.answers import Answer
-from app.fragments import changes
+from app.fragments import changes, shown_blocks
 
 PING_SECONDS = 15
 SEND_SECONDS = 30
@@ -62,14 +62,15 @@ async def fragment_events(
     A position that makes no sense gets a fragment that replaces all there is.
     """
     answer: Answer | None = None
-    shown: str | None = None
+    shown: list[str] | None = None
     async with aclosing(states) as following:
         async for answer in following:
             if shown is None and seen is not None and seen <= len(answer.text):
-                shown = answer.text[:seen]
-            if shown != answer.text and (html := changes(message_id, shown, answer.text)):
+                shown = shown_blocks(message_id, answer.text[:seen])
+            blocks = shown_blocks(message_id, answer.text)
+            if html := changes(message_id, shown, blocks):
                 yield _event(html, id=str(len(answer.text)))
-            shown = answer.text
+            shown = blocks
     yield _done(answer.status if answer and not answer.running else "gone")
 
 

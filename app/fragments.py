@@ -1,4 +1,4 @@
-"""Fragments: what a page must change to go from the text that it has to the text that there is.
+"""Fragments: what a page must change to go from the blocks that it has to the blocks that there are.
 
 Pure. Each block of an answer stands in an element of its own, with an id made of the answer's and the
 block's number; a fragment names the element that it changes. A block that grew at its end is sent as
@@ -6,6 +6,7 @@ what was added; one that changed otherwise is sent whole; the others are not sen
 """
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from markupsafe import Markup
@@ -29,16 +30,14 @@ def blocks(message_id: int, text: str) -> Markup:
     return Markup("".join(_element(message_id, number, html) for number, html in enumerate(shown)))  # noqa: S704 - as said above
 
 
-def changes(message_id: int, seen: str | None, now: str) -> str:
-    """The fragments that turn what shows `seen` into what shows `now`; None for a page of unknown state."""
-    new = shown_blocks(message_id, now)
+def changes(message_id: int, seen: Sequence[str] | None, now: Sequence[str]) -> str:
+    """The fragments that turn the blocks of a page into those that there are; `seen` is None if unknown."""
     if seen is None:
-        elements = "".join(_element(message_id, number, html) for number, html in enumerate(new))
+        elements = "".join(_element(message_id, number, html) for number, html in enumerate(now))
         return _fragment(f"#message-{message_id}-blocks", "innerMorph", elements)
-    old = shown_blocks(message_id, seen)
-    changed = [_change(message_id, number, *pair) for number, pair in enumerate(zip(old, new, strict=False))]
-    gone = [_fragment(f"#{_id(message_id, n)}", "delete", "") for n in range(len(new), len(old))]
-    added = "".join(_element(message_id, n, new[n]) for n in range(len(old), len(new)))
+    changed = [_change(message_id, number, *pair) for number, pair in enumerate(zip(seen, now, strict=False))]
+    gone = [_fragment(f"#{_id(message_id, n)}", "delete", "") for n in range(len(now), len(seen))]
+    added = "".join(_element(message_id, n, now[n]) for n in range(len(seen), len(now)))
     appended = _fragment(f"#message-{message_id}-blocks", "beforeend", added) if added else ""
     return "".join(changed + gone) + appended
 

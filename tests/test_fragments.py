@@ -67,6 +67,10 @@ class Page:
         return str(self.soup)
 
 
+def step(seen: str, now: str) -> str:
+    return changes(7, shown_blocks(7, seen), shown_blocks(7, now))
+
+
 def whole(text: str) -> str:
     return str(BeautifulSoup(f'<div id="message-7-blocks">{blocks(7, text)}</div>', "html.parser"))
 
@@ -77,7 +81,7 @@ def test_however_it_is_cut_the_stream_ends_as_the_whole(text: str, cuts: list[in
     page = Page()
     seen = ""
     for cut in sorted({cut for cut in cuts if cut < len(text)} | {len(text)}):
-        page.apply(changes(7, seen, text[:cut]))
+        page.apply(step(seen, text[:cut]))
         seen = text[:cut]
 
     assert page.html == whole(text)
@@ -87,9 +91,9 @@ def test_however_it_is_cut_the_stream_ends_as_the_whole(text: str, cuts: list[in
 @given(DOCUMENTS, DOCUMENTS)
 def test_a_page_of_unknown_state_is_set_right(before: str, text: str) -> None:
     page = Page()
-    page.apply(changes(7, "", before))
+    page.apply(step("", before))
 
-    page.apply(changes(7, None, text))
+    page.apply(changes(7, None, shown_blocks(7, text)))
 
     assert page.html == whole(text)
 
@@ -142,10 +146,10 @@ def test_growth_at_the_end_is_told_from_other_change(
 def test_a_growing_block_is_not_sent_again() -> None:
     text = "word " * 400
 
-    sent = sum(len(changes(7, text[:cut], text[: cut + 5])) for cut in range(0, len(text) - 5, 5))
+    sent = sum(len(step(text[:cut], text[: cut + 5])) for cut in range(0, len(text) - 5, 5))
 
     assert sent < 25 * len(text)  # whole blocks would be two hundred times the text
-    assert len(changes(7, text[:1000], text[:1005])) < 120
+    assert len(step(text[:1000], text[:1005])) < 120
 
 
 def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
