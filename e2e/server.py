@@ -114,6 +114,9 @@ class Proxy:
 
     def mend(self) -> None:
         """Let new connections through again."""
+        self._loop.call_soon_threadsafe(self._mend)
+
+    def _mend(self) -> None:
         self._open = True
 
     def _cut(self) -> None:

@@ -36,6 +36,24 @@ def test_enter_sends_and_shift_enter_breaks_the_line(chat: Chat, upstream: Upstr
     assert len(upstream.asked) == 1
 
 
+def test_the_enter_of_an_input_method_does_not_send(chat: Chat, upstream: Upstream) -> None:
+    keyboard = chat.page.context.new_cdp_session(chat.page)
+    chat.composer.focus()
+    keyboard.send("Input.imeSetComposition", {"text": "にほん", "selectionStart": 3, "selectionEnd": 3})
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229}
+    keyboard.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **enter})
+    keyboard.send("Input.dispatchKeyEvent", {"type": "keyUp", **enter})
+    keyboard.send("Input.insertText", {"text": "日本"})
+    expect(chat.composer).to_have_value("日本")
+    expect(chat.prompts).to_have_count(0)
+
+    chat.page.keyboard.press("Enter")
+
+    expect(chat.prompts).to_have_text(["日本"])
+    chat.expect_complete()
+    assert len(upstream.asked) == 1
+
+
 def test_the_answer_is_formatted_while_it_arrives(chat: Chat, upstream: Upstream) -> None:
     upstream.will_say("Some **bold", PAUSE, "** text.\n\n```python\nx = 1", PAUSE, "\n```\n\n- one\n- two")
 

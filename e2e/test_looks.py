@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from e2e.chat import Chat
+from e2e.conftest import Watch
 from tests.upstream import PAUSE, Upstream
 
 LONG = (
@@ -61,7 +62,10 @@ def check_width(page: Page, width: int) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_serious(new_context: Any, upstream: Upstream, scheme: str, width: int) -> None:
+def test_axe_finds_nothing_serious(
+    new_context: Any, upstream: Upstream, watch: Watch, scheme: str, width: int
+) -> None:
+    watch.allow("404")
     upstream.will_say(LONG)
     upstream.will_say("Slow", PAUSE, " answer")
     # axe is put into the page by the test, which the page's own policy rightly forbids.
@@ -97,7 +101,7 @@ def test_the_page_follows_the_systems_colours(new_context: Any, scheme: str) -> 
     red, green, blue = page.evaluate(
         """() => {
             const canvas = document.createElement("canvas").getContext("2d")
-            canvas.fillStyle = getComputedStyle(document.body).backgroundColor
+            canvas.fillStyle = getComputedStyle(document.documentElement).backgroundColor
             canvas.fillRect(0, 0, 1, 1)
             return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
         }"""
