@@ -39,11 +39,14 @@ class Chat:
             branch = await conversations.branch(
                 session, answer.user_id, answer.conversation_id, until=turn.prompt.id
             )
-        messages = messages_for(
+        messages, left_out = messages_for(
             branch,
             system_prompt=self.settings.system_prompt,
             context_tokens=self.provider.context_tokens,
         )
+        if left_out:
+            async with self.database.writing() as session:
+                await conversations.note_left_out(session, answer.user_id, answer.id, left_out)
         self.generations.start(answer.id, messages)
 
 

@@ -14,16 +14,15 @@ ANSWER_SHARE = 0.4
 
 def messages_for(
     branch: Sequence[Message], *, system_prompt: str, context_tokens: int | None
-) -> list[ChatMessage]:
-    """The system prompt, then the newest messages that fit the model's context, the last prompt always.
+) -> tuple[list[ChatMessage], int]:
+    """The system prompt and the newest messages that fit the model's context; how many did not fit.
 
-    Answers without text and reasoning are left out.
+    The last prompt is sent always; answers without text, and reasoning, never.
     """
-    said: list[ChatMessage] = [
-        {"role": message.role, "content": message.text} for message in branch if message.text
-    ]
+    said: list[ChatMessage] = [{"role": m.role, "content": m.text} for m in branch if m.text]
     system: list[ChatMessage] = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    return system + said[first_that_fits(said, context_tokens, len(system_prompt)) :]
+    first = first_that_fits(said, context_tokens, len(system_prompt))
+    return system + said[first:], first
 
 
 def first_that_fits(said: Sequence[ChatMessage], context_tokens: int | None, already: int) -> int:

@@ -97,6 +97,8 @@ class Message(Table):
     finish: Mapped[str | None]
     """The provider's word for how it ended, where it gave one: `stop`, `length`, `content_filter`."""
     model: Mapped[str] = mapped_column(default="")
+    left_out: Mapped[int] = mapped_column(default=0)
+    """How many earlier messages the model was not sent, since they did not fit."""
     prompt_tokens: Mapped[int | None]
     completion_tokens: Mapped[int | None]
     form_token: Mapped[str | None]

@@ -1,5 +1,6 @@
 """Pictures of every page, at phone and desktop width, light and dark, for eyes to judge: screenshots/."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,19 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.chat import Chat
-from e2e.server import ROOT
+from e2e.server import ROOT, Server
 from tests.upstream import PAUSE, Upstream
 
 FOLDER = ROOT / "screenshots"
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 860}}
 
 ANSWER = (Path(__file__).parent / "answer.md").read_text()
+
+
+@pytest.fixture
+def server(tmp_path: Path, upstream: Upstream) -> Iterator[Server]:
+    with Server(tmp_path, openai_base_url=upstream.url, model="example-model") as server:
+        yield server
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -42,7 +49,7 @@ def test_pictures_of_the_pages(new_context: Any, upstream: Upstream, size: str, 
     picture("conversation")
     upstream.will_fail(401)
     chat.send("And in Turkish?")
-    chat.expect_complete()
+    expect(chat.answer.locator(".ending .problem")).to_be_in_viewport()
     picture("failure")
     chat.page.get_by_role("button", name="Delete this conversation").click()
     picture("delete")

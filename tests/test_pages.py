@@ -151,3 +151,16 @@ async def test_an_unknown_conversation_is_told_as_the_reader_wants_it(
     assert response.status_code == 404
     assert response.headers["content-type"].startswith(accept)
     assert "It may have been deleted." in response.text
+
+
+async def test_what_a_model_was_not_sent_is_told(settings: Settings) -> None:
+    provider = ScriptedProvider(context_tokens=100)
+    async with (
+        serving(create_app(settings, provider=provider)) as url,
+        httpx2.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        await client.post("/completion", data={"prompt": "a" * 300})
+        await client.post("/completion", data={"prompt": "And now?", "conversation": "1"})
+        page = await client.get("/conversations/1", headers=BROWSER)
+
+    assert "the first 2 messages were left out" in select(page, ".remark")[0]

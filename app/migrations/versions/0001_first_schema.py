@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text, nullable=False),
         sa.Column("finish", sa.Text),
         sa.Column("model", sa.Text, nullable=False),
+        sa.Column("left_out", sa.Integer, nullable=False),
         sa.Column("prompt_tokens", sa.Integer),
         sa.Column("completion_tokens", sa.Integer),
         sa.Column("form_token", sa.Text),
