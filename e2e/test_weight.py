@@ -1,0 +1,39 @@
+"""How much goes over the wire."""
+
+from typing import Any
+
+import httpx2
+from playwright.sync_api import Request
+
+from e2e.server import Server
+from tests.upstream import Pause, Upstream
+
+FIRST_VISIT_BYTES, FIRST_VISIT_REQUESTS = 30_000, 7
+ANSWER_BYTES = 100_000
+
+
+def test_a_first_visit_is_light(new_context: Any, origin: str) -> None:
+    page = new_context().new_page()
+    finished: list[Request] = []
+    page.on("requestfinished", lambda request: finished.append(request))
+
+    page.goto("/", wait_until="networkidle")
+
+    requests = [request for request in finished if request.url.startswith(origin)]
+    sizes = {request.url.removeprefix(origin): request.sizes()["responseBodySize"] for request in requests}
+    assert len(sizes) <= FIRST_VISIT_REQUESTS, sizes
+    assert sum(sizes.values()) <= FIRST_VISIT_BYTES, sizes
+
+
+def test_an_answer_of_1500_tokens_is_light(server: Server, upstream: Upstream) -> None:
+    tokens = ["Some", " *words*", " and", " `code`", ".", " More", " words", " on", " this", ".\n\n"] * 150
+    upstream.will_say(*(step for token in tokens for step in (token, Pause(0.004))))
+
+    with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+        client.post("/completion", data={"prompt": "Hi"}, headers={"HX-Request": "true"})
+        with client.stream("GET", "/completion/2/fragments") as stream:
+            received = sum(len(piece) for piece in stream.iter_raw())
+        final = client.get("/messages/2", headers={"HX-Request": "true"})
+
+    assert final.text.count("<em>words</em>") == 150
+    assert received + int(final.headers["content-length"]) <= ANSWER_BYTES
