@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from e2e.chat import Chat
 from e2e.conftest import Watch
@@ -76,6 +76,37 @@ def test_a_hidden_tab_catches_up_when_it_is_shown(chat: Chat, upstream: Upstream
 
     expect(chat.text).to_have_text("One two.")
     chat.expect_complete()
+
+
+def test_a_stream_that_never_began_is_begun_again(chat: Chat, upstream: Upstream, watch: Watch) -> None:
+    watch.allow("ERR_FAILED", "Failed to fetch", "htmx")
+    upstream.will_say("One ", PAUSE, "two.")
+    chat.page.route("**/fragments*", lambda route: route.abort(), times=1)
+    chat.send("Go")
+    expect(chat.answer).to_have_attribute("aria-busy", "true")
+
+    # htmx does not try a first connection again; the answer asks how it is every ten seconds.
+    expect(chat.text).to_have_text("One", timeout=15_000)
+    upstream.go_on()
+
+    expect(chat.text).to_have_text("One two.")
+    chat.expect_complete()
+
+
+def test_an_answer_that_has_ended_asks_for_nothing_more(page: Page, upstream: Upstream) -> None:
+    page.clock.install()
+    chat = Chat(page)
+    chat.open()
+    upstream.will_say("Hello.")
+    chat.send("Hi")
+    chat.expect_complete()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.clock.run_for(60_000)
+    chat.open("/demo")  # whatever was asked for before this has been seen
+
+    assert [address for address in asked if "/messages/" in address] == []
 
 
 def test_a_killed_server_loses_no_word_that_was_shown(

@@ -28,8 +28,11 @@ async def piece(request: Request, chat: CurrentChat, user: CurrentUser, answer: 
     async with chat.database.reading() as session:
         shown = await entry(session, user, answer)
         conversation = await conversations.find(session, user, answer.conversation_id)
-    template = "messages/again.html" if answer.running else "messages/ended.html"
-    return page(request, template, entry=shown, conversation=conversation, form_token=new_form_token())
+    context = {"entry": shown, "conversation": conversation, "form_token": new_form_token()}
+    if answer.running:
+        # Not morphed, as an ended one is: only a new element opens a new stream.
+        return page(request, "messages/again.html", headers={"HX-Reswap": "outerHTML"}, **context)
+    return page(request, "messages/ended.html", **context)
 
 
 @router.get("/messages/{message_id}/text")
@@ -37,7 +40,7 @@ async def text(chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> R
     """The text of an answer, as the model wrote it."""
     async with chat.database.reading() as session:
         shown = await entry(session, user, answer)
-    return PlainTextResponse(shown.text, headers={"Content-Security-Policy": "sandbox"})
+    return PlainTextResponse(shown.text)
 
 
 @router.post("/draft")
