@@ -1,6 +1,6 @@
 """Messages: an answer once it has ended, its text alone, and a second try."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -28,7 +28,7 @@ async def piece(request: Request, chat: CurrentChat, user: CurrentUser, answer: 
     async with chat.database.reading() as session:
         shown = await entry(session, user, answer)
         conversation = await conversations.find(session, user, answer.conversation_id)
-    context = {"entry": shown, "conversation": conversation, "form_token": new_form_token()}
+    context: dict[str, Any] = {"entry": shown, "conversation": conversation, "form_token": new_form_token()}
     if answer.running:
         # Not morphed, as an ended one is: only a new element opens a new stream.
         return page(request, "messages/again.html", headers={"HX-Reswap": "outerHTML"}, **context)
