@@ -21,7 +21,7 @@ dev: $(VENV)/.dev $(VENV)/.model ## The same, restarted when a Python file chang
 	@exec $(BIN)/python -m app serve --reload
 
 test: lint $(VENV)/.chromium $(VENV)/.model ## Set up what is missing, then lint, types and every test
-	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m pytest $(ARGS)
+	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff check .
