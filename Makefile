@@ -2,7 +2,9 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
-LOCK := $(BIN)/uv --no-config pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
+LOCK := $(BIN)/uv --no-config pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
+
+PYTEST = CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m pytest
 
 # The first Python of 3.11 or newer that can make a virtual environment (macOS's own is often 3.9).
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; do command -v $$p >/dev/null 2>&1 && \
@@ -20,8 +22,13 @@ run: $(VENV)/.run $(VENV)/.model ## Set up what is missing, then start the chat 
 dev: $(VENV)/.dev $(VENV)/.model ## The same, restarted when a Python file changes; templates are read anew for each page
 	@exec $(BIN)/python -m app serve --reload
 
-test: lint $(VENV)/.chromium $(VENV)/.model ## Set up what is missing, then lint, types and every test
-	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m pytest -n auto $(ARGS)
+test: lint $(VENV)/.chromium $(VENV)/.model ## Set up what is missing, then lint, types and every test (ARGS="-k stop" for some)
+ifdef ARGS
+	@$(PYTEST) $(ARGS)
+else
+	@$(PYTEST) -n auto tests
+	@$(PYTEST) -n auto e2e # by itself: the browser's event loop stays on, and asyncio's tests cannot share it
+endif
 
 lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff check .
@@ -29,11 +36,11 @@ lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/mypy
 
 screenshots: $(VENV)/.chromium ## Write pictures of every page to screenshots/
-	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m pytest -q e2e/test_screenshots.py
+	@$(PYTEST) -q e2e/test_screenshots.py
 
 lock: $(VENV)/.dev ## Bring the lock files up to date: hashes for every platform, no addresses
-	$(LOCK) --upgrade -o requirements.lock
-	$(LOCK) --upgrade -c requirements.lock --group dev -o requirements-dev.lock
+	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade pyproject.toml -c requirements.lock --group dev -o requirements-dev.lock
 	$(LOCK) --upgrade --no-deps --group model -o requirements-model.lock
 	@! grep -nE '://|file:|^--' requirements*.lock
 
