@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -61,7 +61,9 @@ def add_handlers(app: FastAPI) -> None:
         if any(place[0] == "path" for place in places):
             return answer(request, Problem(404, SENTENCES[404]))
         if reader_of(request) is Reader.SCRIPT:
-            return await request_validation_exception_handler(request, error)
+            # Without what was sent: it need not be anything that JSON can hold.
+            details = [{"loc": detail["loc"], "msg": detail["msg"]} for detail in error.errors()]
+            return JSONResponse(jsonable_encoder({"detail": details}), status_code=422)
         fields = ", ".join(sorted({str(place[-1])[:40] for place in places}))
         return answer(
             request,

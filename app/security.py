@@ -98,11 +98,10 @@ class CrossSite:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             headers = Headers(scope=scope)
             site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-            ours = (
-                site in ("same-origin", "none")
-                if site is not None
-                else origin is None or urlsplit(origin).netloc == headers.get("host")
-            )
+            if site is not None:
+                ours = site in ("same-origin", "none")
+            else:
+                ours = origin is None or origin.partition("://")[2] == headers.get("host")
             if not ours:
                 raise Problem(403, "This request came from another site, so it was not carried out.")
         await self._app(scope, receive, send)

@@ -12,6 +12,11 @@ def clean(text: str) -> str:
     return _UNFIT.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text can be sent as UTF-8: it holds no half of a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 class Cleaner:
     """Cleans text that arrives in pieces, however it was cut.
 

@@ -39,6 +39,30 @@ async def test_json_without_a_prompt_is_refused_with_the_reason(
     assert response.json()["detail"][0]["msg"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt": NaN}',
+        b'{"prompt": -Infinity}',
+        b'{"prompt": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"prompt": "\xed\xa0\x80"}',
+        b"\xff\xfe\x00",
+        b"[" * 50_000,
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]
+)
+async def test_what_is_not_even_text_is_the_senders_fault(
+    client: httpx2.AsyncClient, body: bytes, kind: str
+) -> None:
+    response = await client.post("/prompt_data", content=body, headers={"Content-Type": kind})
+
+    assert 400 <= response.status_code < 500
+    assert response.json()["detail"]
+
+
 async def test_the_description_has_the_endpoints_with_examples(client: httpx2.AsyncClient) -> None:
     description = (await client.get("/openapi.json")).json()
 

@@ -99,6 +99,8 @@ async def test_the_nonce_of_a_page_is_fresh_and_on_all_that_needs_it(client: htt
         ({"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": ""}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),

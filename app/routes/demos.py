@@ -11,6 +11,7 @@ from app.events import event_stream, streamed_ai_response
 from app.providers import prompt_llm_async
 from app.providers.scripted import Pause, ScriptedProvider
 from app.templating import page
+from app.text import is_encodable
 
 router = APIRouter(tags=["demos"])
 
@@ -32,6 +33,8 @@ class PromptData(BaseModel):
     def _not_blank(cls, value: str) -> str:
         if not value.strip():
             raise ValueError("a prompt must not be blank")
+        if not is_encodable(value):
+            raise ValueError("a prompt must be text: this has half a surrogate pair")
         return value
 
 
