@@ -1,7 +1,7 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from sqlalchemy import delete, insert, select, update
@@ -60,10 +60,7 @@ async def still_running(session: AsyncSession, message_ids: Iterable[int]) -> se
 async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
     """Store pieces of answers that are still running."""
     if pieces:
-        rows = [
-            {"message_id": p.message_id, "kind": p.kind, "position": p.position, "text": p.text}
-            for p in pieces
-        ]
+        rows = [asdict(piece) for piece in pieces]
         await session.execute(insert(Chunk), rows)
 
 

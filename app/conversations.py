@@ -11,6 +11,7 @@ from app.tables import Conversation, Message, User, now
 
 TITLE_CHARACTERS = 60
 LISTED = 200
+UNTITLED = "Untitled"
 
 
 class Busy(Exception):
@@ -171,12 +172,6 @@ async def retry(session: AsyncSession, user_id: int, message_id: int, *, model: 
     return Turn(conversation, messages[-2], await _add_answer(session, messages[-2], model))
 
 
-async def note_left_out(session: AsyncSession, user_id: int, message_id: int, count: int) -> None:
-    """Note how many earlier messages the model was not sent for an answer."""
-    mine = (Message.user_id == user_id, Message.id == message_id)
-    await session.execute(update(Message).where(*mine).values(left_out=count))
-
-
 async def delete(session: AsyncSession, user_id: int, conversation_id: int) -> Sequence[int]:
     """Delete a conversation and all that is in it; the ids of answers that were still being written."""
     mine = (Message.user_id == user_id, Message.conversation_id == conversation_id)
@@ -190,6 +185,8 @@ async def delete(session: AsyncSession, user_id: int, conversation_id: int) -> S
 def title_of(prompt: str) -> str:
     """A conversation's name: the first line of its first prompt, cut between words."""
     line = " ".join(prompt.strip().partition("\n")[0].split())
+    if not any(character.isprintable() and not character.isspace() for character in line):
+        return UNTITLED
     if len(line) <= TITLE_CHARACTERS:
         return line
     cut = line[: TITLE_CHARACTERS - 1]

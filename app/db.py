@@ -23,14 +23,14 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = sqlite_url(url)
-        self._writer = _engine(self._url, writes=True)
+        self.writer = _engine(self._url, writes=True)
         self._reader = _engine(self._url, writes=False)
 
     async def upgrade(self) -> None:
         """Create the database, or bring its schema up to date."""
         if self._url.database and self._url.database != ":memory:":
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        async with self._writer.connect() as connection:
+        async with self.writer.connect() as connection:
             await connection.run_sync(_upgrade)
             await connection.commit()
 
@@ -43,13 +43,13 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed, durably, when the block ends without an error."""
-        async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+        async with AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.dispose()
-        await self._writer.dispose()
+        await self.writer.dispose()
 
 
 def sqlite_url(url: str) -> URL:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import conversations
 from app.db import Database
 from app.generation import Generations
 from app.problems import Problem
 from app.prompts import messages_for
-from app.providers import Provider
+from app.providers import ChatMessage, Provider
 from app.readers import Reader, reader_of
 from app.settings import Settings
 from app.tables import Conversation, Message
@@ -32,22 +33,18 @@ class Chat:
     generations: Generations
     provider: Provider
 
-    async def begin(self, turn: conversations.Turn) -> None:
-        """Have an answer written to a prompt that is stored."""
+    async def messages_for(self, session: AsyncSession, turn: conversations.Turn) -> list[ChatMessage]:
+        """What the model is to be sent for a turn; what it is not sent is noted on the answer."""
         answer = turn.answer
-        async with self.database.reading() as session:
-            branch = await conversations.branch(
-                session, answer.user_id, answer.conversation_id, until=turn.prompt.id
-            )
-        messages, left_out = messages_for(
+        branch = await conversations.branch(
+            session, answer.user_id, answer.conversation_id, until=turn.prompt.id
+        )
+        messages, answer.left_out = messages_for(
             branch,
             system_prompt=self.settings.system_prompt,
             context_tokens=self.provider.context_tokens,
         )
-        if left_out:
-            async with self.database.writing() as session:
-                await conversations.note_left_out(session, answer.user_id, answer.id, left_out)
-        self.generations.start(answer.id, messages)
+        return messages
 
 
 def chat_of(request: Request) -> Chat:
@@ -61,7 +58,8 @@ def current_user() -> int:
     return LOCAL_USER
 
 
-Id = Annotated[int, Path(ge=1, lt=2**53)]
+MOST_ID = 2**53
+Id = Annotated[int, Path(ge=1, lt=MOST_ID)]
 CurrentChat = Annotated[Chat, Depends(chat_of)]
 CurrentUser = Annotated[int, Depends(current_user)]
 CurrentReader = Annotated[Reader, Depends(reader_of)]

@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import OperationalError
+
 from app import answers
 from app.answers import Ending, Piece
 from app.db import Database
@@ -22,6 +24,8 @@ from app.wakeups import WakeUps
 FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 """Between two tries to write when the database refuses."""
+LAST_TRIES = 3
+"""How often it is tried while the server is being stopped."""
 
 Answering = Callable[[list[ChatMessage]], AsyncGenerator[Delta, None]]
 """What answers: an async generator function of the messages so far."""
@@ -43,6 +47,7 @@ class Generations:
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def open(self) -> None:
         """Start the writer, after ending what an earlier process left unfinished."""
@@ -63,6 +68,12 @@ class Generations:
         if running := self._running.get(message_id):
             self._end(running, Ending("stopped"))
             await running.stored.wait()
+            return
+        # Nobody is writing it, whatever the database says.
+        async with self._database.writing() as session:
+            if await answers.still_running(session, [message_id]):
+                await answers.finish(session, message_id, Ending("stopped"))
+        self._wakeups.ring([message_id])
 
     def forget(self, message_id: int) -> None:
         """End an answer that was deleted."""
@@ -76,10 +87,12 @@ class Generations:
         for running in list(self._running.values()):
             self._end(running, Ending("interrupted", "The server was stopped while this was being written."))
         await asyncio.gather(*tasks, return_exceptions=True)
+        # The writer is let finish: cancelled within a commit, it could not know whether that had happened.
+        self._closing = True
+        self._dirty.set()
+        self._urgent.set()
         if self._writer:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
-        await self._flush()
+            await self._writer
 
     async def _answer(self, running: "_Running", messages: list[ChatMessage]) -> None:
         ending = Ending("complete")
@@ -87,17 +100,17 @@ class Generations:
             async with aclosing(self._answering(messages)) as deltas:
                 async for delta in deltas:
                     self._take(running, delta)
-                    if running.length >= self._answer_limit:
+                    if max(running.text.length, running.reasoning.length) >= self._answer_limit:
                         running.finish = "length"
                         break
         except ProviderError as error:
-            ending = Ending("interrupted" if running.length else "failed", str(error))
+            ending = Ending("interrupted" if running.text.length else "failed", str(error))
         except asyncio.CancelledError:
             ending = Ending("interrupted", "The server was stopped while this was being written.")
         except Exception:
             _log.exception("answer %d failed", running.message_id)
             ending = Ending(
-                "interrupted" if running.length else "failed",
+                "interrupted" if running.text.length else "failed",
                 "Something went wrong on this server while it was answering.",
             )
         self._end(running, ending)
@@ -110,8 +123,8 @@ class Generations:
             running.completion_tokens = delta.usage.completion_tokens
         running.finish = delta.finish or running.finish
         first = (delta.text and not running.text.length) or (delta.reasoning and not running.reasoning.length)
-        running.reasoning.add(delta.reasoning)
-        running.text.add(delta.text[: self._answer_limit - running.length])
+        running.reasoning.add(delta.reasoning[: self._answer_limit - running.reasoning.length])
+        running.text.add(delta.text[: self._answer_limit - running.text.length])
         if running.dirty:
             self._dirty.set()
             if first:
@@ -129,13 +142,15 @@ class Generations:
                 prompt_tokens=running.prompt_tokens,
                 completion_tokens=running.completion_tokens,
             )
-        if running.task and running.task is not asyncio.current_task():
-            running.task.cancel()
+            # Once only: a second time could hit it while it closes the connection to the model.
+            if running.task and running.task is not asyncio.current_task():
+                running.task.cancel()
         self._dirty.set()
         self._urgent.set()
 
     async def _write(self) -> None:
-        while True:
+        tries_left = LAST_TRIES
+        while self._running or not self._closing:
             await self._dirty.wait()
             self._dirty.clear()
             self._urgent.clear()
@@ -144,6 +159,9 @@ class Generations:
             except Exception:
                 # Nothing is lost: what could not be written stays with its answer for the next try.
                 _log.exception("answers could not be stored; trying again")
+                tries_left -= self._closing
+                if not tries_left:
+                    return
                 await asyncio.sleep(RETRY_SECONDS)
                 self._dirty.set()
                 continue
@@ -157,24 +175,44 @@ class Generations:
         batch = [running for running in self._running.values() if running.dirty]
         if not batch:
             return
-        taken = [(running, running.pieces(), running.ending) for running in batch]
-        async with self._database.writing() as session:
-            alive = await answers.still_running(session, (running.message_id for running in batch))
-            await answers.append(
-                session,
-                [piece for running, pieces, _ in taken if running.message_id in alive for piece in pieces],
-            )
-            for running, _, ending in taken:
-                if ending and running.message_id in alive:
-                    await answers.finish(session, running.message_id, ending)
-        for running, pieces, ending in taken:
-            running.written(pieces)
-            if running.message_id not in alive and not ending:
-                self._end(running, Ending("stopped"))
-            elif ending:
-                del self._running[running.message_id]
-                running.stored.set()
+        taken = [_Taken(running, running.pieces(), running.ending) for running in batch]
+        try:
+            await self._store(taken)
+        except OperationalError:
+            raise  # the database refuses for now: all of it is tried again
+        except Exception:
+            # One answer holds what no database takes. It must not keep the others from theirs.
+            _log.exception("answers could not be stored together")
+            for one in taken:
+                await self._store_alone(one)
         self._wakeups.ring(running.message_id for running in batch)
+
+    async def _store_alone(self, taken: "_Taken") -> None:
+        try:
+            await self._store([taken])
+        except OperationalError:
+            raise
+        except Exception:
+            _log.exception("answer %d cannot be stored further", taken.running.message_id)
+            self._end(taken.running, Ending("interrupted"))
+            taken.running.give_up(Ending("interrupted", "The rest of this answer could not be stored."))
+
+    async def _store(self, taken: Sequence["_Taken"]) -> None:
+        """Commit what was taken, and let its answers know."""
+        async with self._database.writing() as session:
+            alive = await answers.still_running(session, (one.running.message_id for one in taken))
+            written = [one for one in taken if one.running.message_id in alive]
+            await answers.append(session, [piece for one in written for piece in one.pieces])
+            for one in written:
+                if one.ending:
+                    await answers.finish(session, one.running.message_id, one.ending)
+        for one in taken:
+            one.running.written(one.pieces)
+            if one.ending:
+                self._running.pop(one.running.message_id, None)
+                one.running.stored.set()
+            elif one.running.message_id not in alive:
+                self._end(one.running, Ending("stopped"))
 
 
 class _Growing:
@@ -213,12 +251,14 @@ class _Running:
     stored: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def length(self) -> int:
-        return self.text.length
-
-    @property
     def dirty(self) -> bool:
         return bool(self.ending or self.text.unstored or self.reasoning.unstored)
+
+    def give_up(self, ending: Ending) -> None:
+        """Let go of what cannot be stored, and end in words that can."""
+        self.text.unstored.clear()
+        self.reasoning.unstored.clear()
+        self.ending = ending
 
     def pieces(self) -> list[Piece]:
         """What is to be stored, one piece a kind."""
@@ -236,3 +276,12 @@ class _Running:
             rest = "".join(growing.unstored)[len(piece.text) :]
             growing.unstored = [rest] if rest else []
             growing.stored += len(piece.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What one transaction is to store of an answer."""
+
+    running: _Running
+    pieces: list[Piece]
+    ending: Ending | None

@@ -1,7 +1,7 @@
 """The application: where its parts are chosen and joined."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -42,16 +42,15 @@ def create_app(
         database, wakeups = Database(settings.database_url), WakeUps()
         answering = partial(prompt_llm_async, provider=provider)
         generations = Generations(database, wakeups, answering, answer_limit=settings.answer_limit)
-        try:
+        async with AsyncExitStack() as closing:
+            closing.push_async_callback(database.close)
+            closing.push_async_callback(provider.close)
             await database.upgrade()
             await generations.open()
+            closing.push_async_callback(generations.close)
             await provider.start()
             app.state.chat = Chat(settings, database, wakeups, generations, provider)
             yield
-        finally:
-            await generations.close()
-            await provider.close()
-            await database.close()
 
     app = FastAPI(
         title="fastapi-llm",

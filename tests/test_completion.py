@@ -277,7 +277,6 @@ async def test_the_conversation_so_far_is_sent_along(
         {"prompt": "Hi", "conversation": "-1"},
         {"prompt": "Hi", "conversation": "9" * 40},
         {"prompt": "Hi", "conversation": "424242"},
-        {"prompt": "Hi", "form_token": "x" * 5000},
         {"prompt": ""},
         {},
     ],
@@ -312,3 +311,32 @@ async def test_a_file_in_the_place_of_a_prompt_is_refused(client: httpx2.AsyncCl
     response = await client.post("/completion", files={"prompt": ("a.txt", b"Hi")}, headers=HTMX)
 
     assert response.status_code == 422
+
+
+@pytest.mark.parametrize("conversation", ["99", "abc", "-1", "9" * 40])
+async def test_a_prompt_for_a_conversation_that_is_gone_is_kept_in_the_form(
+    client: httpx2.AsyncClient, conversation: str
+) -> None:
+    form = {"prompt": "Do not lose me", "conversation": conversation}
+
+    response = await client.post("/completion", data=form, headers=BROWSER)
+
+    assert response.status_code == 404
+    assert select(response, "#prompt") == ["Do not lose me"]
+    assert "deleted" in select(response, "#notice .problem")[0]
+
+
+@pytest.mark.parametrize("path", ["/completion", "/draft"])
+async def test_half_characters_in_any_field_are_no_fault_of_ours(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    field = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    half = "\\ud800"
+    body = (
+        "".join(field.format(name, half) for name in ("prompt", "form_token", "conversation")) + "--b--\r\n"
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=b; charset=unicode_escape"}
+
+    response = await client.post(path, content=body.encode(), headers=headers)
+
+    assert response.status_code < 500

@@ -155,6 +155,7 @@ async def test_who_reads_cannot_write(database: Database) -> None:
         ("\n\nLate", "Late"),
         ("word " * 30, "word word word word word word word word word word word…"),
         ("x" * 100, "x" * 59 + "…"),
+        ("\u200b\u2060\u00ad", "Untitled"),
     ],
 )
 def test_a_conversation_is_named_after_its_first_line(prompt: str, title: str) -> None:

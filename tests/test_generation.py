@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from app import answers, conversations
 from app.answers import Answer
@@ -35,6 +35,14 @@ class Bench:
 
     def follow(self, message_id: int) -> AsyncGenerator[Answer, None]:
         return answers.follow(self.database, self.wakeups, USER, message_id)
+
+    async def text_of(self, message_id: int) -> str:
+        """Its first text, as soon as there is some."""
+        async with asyncio.timeout(10), aclosing(self.follow(message_id)) as states:
+            async for state in states:
+                if state.text:
+                    return state.text
+        raise AssertionError("it ended without a text")
 
     async def end_of(self, message_id: int) -> Answer:
         async with asyncio.timeout(10), aclosing(self.follow(message_id)) as states:
@@ -97,10 +105,14 @@ async def test_many_answers_share_a_transaction(bench: Bench, provider: Scripted
     for _ in range(20):
         provider.will_say(*["word "] * 50)
 
+    commits = []
+    event.listen(bench.database.writer.sync_engine, "commit", commits.append)
     ids = [await bench.ask() for _ in range(20)]
     ended = [await bench.end_of(answer) for answer in ids]
 
     assert [answer.text for answer in ended] == ["word " * 50] * 20
+    # Twenty for the prompts, and a few for a thousand pieces of text.
+    assert len(commits) < 20 + 100
 
 
 async def test_stop_is_acknowledged_when_it_is_stored_and_nothing_comes_after(
@@ -108,10 +120,7 @@ async def test_stop_is_acknowledged_when_it_is_stored_and_nothing_comes_after(
 ) -> None:
     provider.will_say("Kept ", PAUSE, "lost")
     answer = await bench.ask()
-    async with aclosing(bench.follow(answer)) as states:
-        async for state in states:
-            if state.text:
-                break
+    await bench.text_of(answer)
 
     await asyncio.gather(bench.generations.stop(answer), bench.generations.stop(answer))
     provider.go_on()
@@ -178,10 +187,7 @@ async def test_what_a_stopped_process_left_is_interrupted_with_its_text(
     first = Bench(database, provider.stream)
     await first.generations.open()
     answer = await first.ask()
-    async with aclosing(first.follow(answer)) as states:
-        async for state in states:
-            if state.text:
-                break
+    await first.text_of(answer)
 
     # Another process starts while the first, as if killed, never says a word again.
     second = Bench(database, provider.stream)
@@ -202,10 +208,7 @@ async def test_at_shutdown_what_is_running_is_kept_as_interrupted(
     bench = Bench(database, provider.stream)
     await bench.generations.open()
     answer = await bench.ask()
-    async with aclosing(bench.follow(answer)) as states:
-        async for state in states:
-            if state.text:
-                break
+    await bench.text_of(answer)
 
     await bench.generations.close()
 
@@ -270,3 +273,71 @@ async def test_a_database_that_refuses_for_a_while_loses_nothing(
 
     assert refused.is_set()
     assert (ended.status, ended.text) == ("complete", "One two.")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [Delta(usage=Usage(2**70, 1)), Delta(finish="\ud800")],
+    ids=["a number too large", "half a character"],
+)
+async def test_what_cannot_be_stored_ends_its_own_answer_alone(
+    bench: Bench, provider: ScriptedProvider, poison: Delta
+) -> None:
+    provider.will_say("Innocent", PAUSE, " and whole")
+    provider.will_say(poison, "Poisoned", PAUSE)
+    innocent = await bench.ask()
+    poisoned = await bench.ask()
+    await bench.text_of(poisoned)
+
+    await bench.generations.stop(poisoned)
+    provider.go_on()
+    provider.go_on()
+
+    assert (await bench.end_of(innocent)).text == "Innocent and whole"
+    ended = await bench.end_of(poisoned)
+    assert ended.status == "interrupted"
+    assert "could not be stored" in ended.error
+
+
+async def test_endless_reasoning_is_cut_at_the_limit(database: Database) -> None:
+    async def thinking(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        while True:
+            yield Delta(reasoning="think " * 20)
+
+    bench = Bench(database, thinking, answer_limit=1000)
+    await bench.generations.open()
+    ended = await bench.end_of(await bench.ask())
+    await bench.generations.close()
+
+    assert len(ended.reasoning) == 1000
+
+
+async def test_an_answer_that_nobody_writes_can_be_stopped(bench: Bench) -> None:
+    async with bench.database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m")
+
+    await bench.generations.stop(turn.answer.id)
+
+    assert (await bench.stored(turn.answer.id)).status == "stopped"
+
+
+async def test_closing_amid_many_answers_keeps_every_word(
+    database: Database, provider: ScriptedProvider
+) -> None:
+    async def hurried(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        while True:
+            yield Delta(text="word ")
+            await asyncio.sleep(0)
+
+    for _ in range(10):
+        bench = Bench(database, hurried, answer_limit=1_000_000)
+        await bench.generations.open()
+        ids = [await bench.ask() for _ in range(3)]
+        shown = [await bench.text_of(answer) for answer in ids]
+
+        await asyncio.wait_for(bench.generations.close(), 10)
+
+        for answer, text in zip(ids, shown, strict=True):
+            stored = await bench.stored(answer)
+            assert stored.status == "interrupted"
+            assert stored.text.startswith(text)

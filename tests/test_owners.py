@@ -24,7 +24,8 @@ async def theirs(app: FastAPI, client: httpx2.AsyncClient, provider: ScriptedPro
         turn = await conversations.add_turn(
             session, OTHER, prompt="Their prompt", model="scripted", form_token="theirs"
         )
-    await chat.begin(turn)
+        messages = await chat.messages_for(session, turn)
+    chat.generations.start(turn.answer.id, messages)
     return turn
 
 

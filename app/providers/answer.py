@@ -1,14 +1,17 @@
 """The bytes of a streamed chat completion, read into deltas."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from app.providers import failures
 from app.providers.events import EventReader, StrayError, TooLargeError
 from app.providers.failures import Asked
 from app.providers.provider import Delta, Usage
+from app.text import clean
 
 NOTHING = Delta()
+MOST_TOKENS = 2**53
+LONGEST_FINISH = 40
 
 
 class AnswerReader:
@@ -71,7 +74,7 @@ class AnswerReader:
             text=self._text.join(_first_text(piece, "content", "refusal")),
             reasoning=self._reasoning.join(_first_text(piece, "reasoning_content", "reasoning")),
             usage=_usage(document.get("usage")),
-            finish=finish if isinstance(finish, str) and finish else None,
+            finish=clean(finish)[:LONGEST_FINISH] if isinstance(finish, str) and finish else None,
         )
         self.begun = self.begun or bool(delta.text or delta.reasoning)
         self.finished = self.finished or delta.finish is not None
@@ -117,4 +120,8 @@ def _usage(counts: object) -> Usage | None:
     if not isinstance(counts, dict):
         return None
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
-    return Usage(prompt, completion) if isinstance(prompt, int) and isinstance(completion, int) else None
+    return Usage(prompt, completion) if _is_count(prompt) and _is_count(completion) else None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS

@@ -19,8 +19,8 @@ CONTEXT = re.compile(
     r"context.?(length|size|window)|maximum.{0,20}tokens|prompt is too long|too many (input )?tokens",
     re.IGNORECASE,
 )
-CONTEXT_LIMIT = re.compile(r"(?:context (?:length|window|size)[^.\d]{0,20}|> )([\d,]+)", re.IGNORECASE)
-CONTEXT_ASKED = re.compile(r"(?:resulted in|requested(?: about)?|too long:) ([\d,]+)", re.IGNORECASE)
+CONTEXT_LIMIT = re.compile(r"(?:context (?:length|window|size)[^.\d]{0,20}|> )([\d,]{1,15})", re.IGNORECASE)
+CONTEXT_ASKED = re.compile(r"(?:resulted in|requested(?: about)?|too long:) ([\d,]{1,15})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def of_event(error: object, asked: Asked) -> ProviderError:
     """What an error means that a server sent in place of a piece of an answer."""
     details = error if isinstance(error, dict) else {"message": str(error)}
     code = details.get("code")
-    status = code if isinstance(code, int) else 0
+    status = code if isinstance(code, int) and 100 <= code < 600 else 0
     return _of_error(status, details, asked)
 
 
@@ -98,9 +98,9 @@ def fell_silent(seconds: float, asked: Asked) -> ProviderError:
 
 
 def parsed(data: str | bytes) -> object:
-    """A JSON document, or None for what is not one."""
+    """A JSON document, or None for what is not one. Raw control characters in a text are let through."""
     try:
-        return json.loads(data)
+        return json.loads(data, strict=False)
     except (ValueError, RecursionError):
         return None
 

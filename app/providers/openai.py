@@ -13,6 +13,7 @@ from app.providers.answer import AnswerReader
 from app.providers.failures import Asked
 from app.providers.provider import ChatMessage, Delta, ProviderError, State
 from app.settings import is_loopback
+from app.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ CONNECT_SECONDS = 5
 AFTER_FINISH_SECONDS = 5
 ERROR_BYTES = 65_536
 MODELS_BYTES = 4_000_000
+LONGEST_NAME = 100
 
 
 class OpenAIProvider:
@@ -91,12 +93,16 @@ class OpenAIProvider:
         chunks = response.aiter_raw()
         try:
             while not answer.done and (chunk := await self._next(chunks, deadline, answer)) is not None:
+                was_finished, said = answer.finished, False
                 for delta in answer.feed(chunk):
+                    said = said or bool(delta.text or delta.reasoning)
                     yield delta
-                # Set once the pieces are taken, for our reader's pauses are not the server's; and not for
-                # a comment, by which a server only keeps its connection.
-                if answer.begun and not chunk.startswith(b":"):
-                    deadline = now() + (AFTER_FINISH_SECONDS if answer.finished else self._idle_seconds)
+                # Set once the pieces are taken, for our reader's pauses are not the server's; and only by
+                # what is said: a server may keep its connection for ever with comments and empty pieces.
+                if answer.finished and not was_finished:
+                    deadline = now() + AFTER_FINISH_SECONDS
+                elif said and not answer.finished:
+                    deadline = now() + self._idle_seconds
             for delta in answer.end():
                 yield delta
         finally:
@@ -219,4 +225,4 @@ def _first_model(listed: object) -> str | None:
     models = listed.get("data") if isinstance(listed, dict) else None
     first = models[0] if isinstance(models, list) and models else None
     name = first.get("id") if isinstance(first, dict) else None
-    return name if isinstance(name, str) and name else None
+    return clean(name).strip()[:LONGEST_NAME] or None if isinstance(name, str) else None

@@ -10,7 +10,7 @@ from app.deps import GONE, Chat, CurrentAnswer, CurrentChat, CurrentReader, Curr
 from app.events import event_stream, fragment_events, text_events
 from app.problems import Problem
 from app.readers import Reader
-from app.routes.pages import conversation_page, new_form_token
+from app.routes.pages import clean_token, conversation_page, form_id, new_form_token
 from app.tables import Conversation
 from app.templating import page
 from app.text import clean
@@ -48,11 +48,9 @@ async def complete(
     reader: CurrentReader,
     prompt: Annotated[str, Form(description="What you ask.", examples=["Hello"])] = "",
     conversation: Annotated[
-        int | None, Form(ge=1, lt=2**53, description="The conversation to go on with; a new one if left out.")
-    ] = None,
-    form_token: Annotated[
-        str | None, Form(max_length=100, description="Sends one prompt, however often it is sent.")
-    ] = None,
+        str, Form(description="The id of the conversation to go on with; a new one if empty.")
+    ] = "",
+    form_token: Annotated[str, Form(description="Sends one prompt, however often it is sent.")] = "",
 ) -> Response:
     """Store the prompt, start the answer, and show both to whoever asked.
 
@@ -62,18 +60,17 @@ async def complete(
     `Last-Event-ID`.
     """
     prompt = clean(prompt)
-    goes_on = await _conversation(chat, user, conversation)
+    goes_on: Conversation | None = None
     try:
+        goes_on = await _conversation(chat, user, form_id(conversation))
         _check(prompt, chat.settings.prompt_limit)
-        turn = await _add_turn(chat, user, prompt, goes_on, form_token)
+        turn = await _begin_turn(chat, user, prompt, goes_on, clean_token(form_token))
     except Problem as problem:
         if reader is Reader.BROWSER:
             return await conversation_page(
                 request, chat, user, goes_on, status=problem.status, draft=prompt, problem=problem.sentence
             )
         raise
-    if turn.fresh:
-        await chat.begin(turn)
     root_path = request.scope.get("root_path", "")
     address = f"{root_path}/conversations/{turn.conversation.id}"
     match reader:
@@ -171,14 +168,17 @@ def _check(prompt: str, limit: int) -> None:
         )
 
 
-async def _add_turn(
-    chat: Chat, user: int, prompt: str, conversation: Conversation | None, form_token: str | None
+async def _begin_turn(
+    chat: Chat, user: int, prompt: str, goes_on: Conversation | None, form_token: str | None
 ) -> conversations.Turn:
+    """Store a prompt and begin its answer, unless this form began it before."""
     try:
         async with chat.database.writing() as session:
-            if conversation:
-                conversation = await conversations.find(session, user, conversation.id)
-            return await conversations.add_turn(
+            # Once more, in the transaction that writes: it may have been deleted meanwhile.
+            conversation = await conversations.find(session, user, goes_on.id) if goes_on else None
+            if goes_on and conversation is None:
+                raise Problem(404, GONE)
+            turn = await conversations.add_turn(
                 session,
                 user,
                 prompt=prompt,
@@ -186,6 +186,7 @@ async def _add_turn(
                 conversation=conversation,
                 form_token=form_token,
             )
+            messages = await chat.messages_for(session, turn) if turn.fresh else []
     except conversations.Busy:
         raise Problem(
             409,
@@ -197,3 +198,6 @@ async def _add_turn(
             "This form has already sent another message. Your text is still here: send it again.",
             form_token=new_form_token(),
         ) from None
+    if turn.fresh:
+        chat.generations.start(turn.answer.id, messages)
+    return turn

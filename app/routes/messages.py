@@ -9,7 +9,7 @@ from app import conversations
 from app.deps import GONE, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser
 from app.problems import Problem
 from app.readers import Reader
-from app.routes.pages import new_form_token
+from app.routes.pages import clean_token, form_id, new_form_token
 from app.templating import page
 from app.text import clean
 from app.transcript import entry
@@ -48,13 +48,17 @@ async def draft(
     chat: CurrentChat,
     user: CurrentUser,
     prompt: Annotated[str, Form()] = "",
-    conversation: Annotated[int | None, Form(ge=1, lt=2**53)] = None,
-    form_token: Annotated[str | None, Form(max_length=100)] = None,
+    conversation: Annotated[str, Form()] = "",
+    form_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Keep what is being written, so that a reload, another tab or another day finds it."""
     async with chat.database.writing() as session:
         await conversations.keep_draft(
-            session, user, clean(prompt), conversation_id=conversation, form_token=form_token
+            session,
+            user,
+            clean(prompt)[: chat.settings.prompt_limit],
+            conversation_id=form_id(conversation),
+            form_token=clean_token(form_token),
         )
     return Response(status_code=204)
 
@@ -67,15 +71,16 @@ async def retry(
     try:
         async with chat.database.writing() as session:
             turn = await conversations.retry(session, user, answer.id, model=chat.provider.model)
+            if turn is None:
+                raise Problem(404, GONE)
+            messages = await chat.messages_for(session, turn)
     except conversations.Busy:
         raise Problem(409, "An answer is already being written in this conversation.") from None
     except conversations.NotLast:
         raise Problem(
             409, "This conversation has gone on; only its newest answer can be tried again."
         ) from None
-    if turn is None:
-        raise Problem(404, GONE)
-    await chat.begin(turn)
+    chat.generations.start(turn.answer.id, messages)
     if reader is not Reader.HTMX:
         address = f"{request.scope.get('root_path', '')}/conversations/{turn.conversation.id}/live"
         return RedirectResponse(address, status_code=303)

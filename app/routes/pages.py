@@ -7,10 +7,14 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from app import conversations
-from app.deps import Chat
+from app.deps import GONE, MOST_ID, Chat
+from app.problems import Problem
 from app.tables import Conversation
 from app.templating import page
+from app.text import clean
 from app.transcript import Entry, transcript
+
+LONGEST_TOKEN = 100
 
 
 async def conversation_page(
@@ -57,3 +61,17 @@ def running(entries: list[Entry]) -> Entry | None:
 def new_form_token() -> str:
     """A token that lets a form send one prompt."""
     return secrets.token_urlsafe(18)
+
+
+def clean_token(form_token: str) -> str | None:
+    """A form's token as it is stored; None if the form had none."""
+    return clean(form_token)[:LONGEST_TOKEN] or None
+
+
+def form_id(field: str) -> int | None:
+    """The id in a form's field; None if it is empty. Raises Problem 404 for what is no id."""
+    if not field:
+        return None
+    if not (field.isascii() and field.isdigit() and 0 < int(field[:20]) < MOST_ID):
+        raise Problem(404, GONE)
+    return int(field)
