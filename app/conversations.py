@@ -95,6 +95,7 @@ async def add_turn(
     model: str,
     conversation: Conversation | None = None,
     form_token: str | None = None,
+    clears_draft: bool = True,
 ) -> Turn:
     """Store a prompt and an answer that is to be written, in a new conversation if none is given.
 
@@ -115,7 +116,8 @@ async def add_turn(
     if messages and messages[-1].running:
         raise Busy
     conversation.updated_at = now()
-    await _clear_draft(session, user_id, conversation.id if messages else None)
+    if clears_draft:
+        await _clear_draft(session, user_id, conversation.id if messages else None)
     asked = Message(
         user_id=user_id,
         conversation_id=conversation.id,

@@ -28,7 +28,7 @@ class Database:
 
     async def upgrade(self) -> None:
         """Create the database, or bring its schema up to date."""
-        if self._url.database and self._url.database != ":memory:":
+        if self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         async with self.writer.connect() as connection:
             await connection.run_sync(_upgrade)

@@ -83,6 +83,13 @@ async def current_answer(message_id: Id, chat: CurrentChat, user: CurrentUser) -
     return message
 
 
+async def answer_if_any(message_id: Id, chat: CurrentChat, user: CurrentUser) -> Message | None:
+    """The user's answer of that id, or None: for those who were shown it before it was deleted."""
+    async with chat.database.reading() as session:
+        message = await conversations.find_message(session, user, message_id)
+    return message if message and message.role == "assistant" else None
+
+
 def seen_position(
     last_event_id: Annotated[str | None, Header()] = None,
     start: Annotated[str, Query(alias="from", max_length=20)] = "0",
@@ -94,4 +101,5 @@ def seen_position(
 
 CurrentConversation = Annotated[Conversation, Depends(current_conversation)]
 CurrentAnswer = Annotated[Message, Depends(current_answer)]
+AnswerIfAny = Annotated[Message | None, Depends(answer_if_any)]
 SeenPosition = Annotated[int | None, Depends(seen_position)]

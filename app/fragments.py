@@ -7,6 +7,7 @@ what was added; one that changed otherwise is sent whole; the others are not sen
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
@@ -47,31 +48,71 @@ def shown_blocks(message_id: int, text: str) -> list[str]:
     return [_with_controls(_id(message_id, number), html) for number, html in enumerate(render(text))]
 
 
-def growth(old: str, new: str) -> tuple[int, str] | None:
-    """How a block grew at its end: at what depth from its last elements, by which HTML; None if it did not.
-
-    `<ul><li>a</li></ul>` grows into `<ul><li>a</li><li>b</li></ul>` at depth 1, by `<li>b</li>`.
-    """
-    closing = CLOSING_TAGS.search(old)
-    tags = re.findall(r"</[a-z0-9-]+>", closing.group()) if closing else []
-    for depth in range(len(tags), 0, -1):
-        end = "".join(tags[len(tags) - depth :])
-        start = old[: len(old) - len(end)]
-        if new.startswith(start) and new.endswith(end) and len(new) >= len(start) + len(end):
-            added = new[len(start) : len(new) - len(end)]
-            if added and is_balanced(added):
-                return depth, added
-    return None
-
-
 def _change(message_id: int, number: int, old: str, new: str) -> str:
-    if old == new:
-        return ""
-    target = f"#{_id(message_id, number)}"
-    if grown := growth(old, new):
-        depth, added = grown
-        return _fragment(target + ">:last-child" * depth, "beforeend", added)
+    return "" if old == new else _inner_change(f"#{_id(message_id, number)}", old, new)
+
+
+def _inner_change(target: str, old: str, new: str) -> str:
+    """What turns one element's inner HTML into another: as little of its end as possible.
+
+    Where only its last child changed, and others perhaps came behind that one, it goes down into the
+    last child, so that a growing list sends its last item and a growing table its last cell.
+    """
+    if new.startswith(old):
+        return _fragment(target, "beforeend", new[len(old) :])
+    place = _last_element(old)
+    if place and new.startswith(old[: place.inner_start]):
+        end = _end_of(new, place.start)
+        if end and old[place.inner_end :] == new[end.inner_end : end.end]:
+            changed = old[place.inner_start : place.inner_end] != new[place.inner_start : end.inner_end]
+            inner = (old[place.inner_start : place.inner_end], new[place.inner_start : end.inner_end])
+            behind = new[end.end :]
+            return (_inner_change(target + ">:last-child", *inner) if changed else "") + (
+                _fragment(target, "beforeend", behind) if behind else ""
+            )
     return _fragment(target, "innerMorph", new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an element stands in its parent's inner HTML, and where its own is."""
+
+    start: int
+    inner_start: int
+    inner_end: int
+    end: int
+
+
+def _last_element(html: str) -> _Place | None:
+    """The element that an HTML string ends with, if it ends with one."""
+    open_elements: list[re.Match[str]] = []
+    closed: tuple[re.Match[str], re.Match[str]] | None = None
+    for tag in TAG.finditer(html):
+        if tag[2] in VOID:
+            continue
+        if not tag[1]:
+            open_elements.append(tag)
+        else:
+            opening = open_elements.pop()
+            if not open_elements:
+                closed = (opening, tag)
+    if closed is None or closed[1].end() != len(html):
+        return None
+    return _Place(closed[0].start(), closed[0].end(), closed[1].start(), closed[1].end())
+
+
+def _end_of(html: str, start: int) -> _Place | None:
+    """The element that begins at a position."""
+    depth = 0
+    opening: re.Match[str] | None = None
+    for tag in TAG.finditer(html, start):
+        if tag[2] in VOID:
+            continue
+        opening = opening or tag
+        depth += -1 if tag[1] else 1
+        if not depth:
+            return _Place(start, opening.end(), tag.start(), tag.end())
+    return None
 
 
 def is_balanced(html: str) -> bool:

@@ -17,15 +17,20 @@ class GrowingAnswer:
         self._message_id = message_id
         self._blocks: list[str] = []
         self._open = ""
+        self._begun = False
 
     def advance(self, text: str) -> str:
         """The HTML to append for the text to be shown; leaves the last block's elements open."""
         new = shown_blocks(self._message_id, text)
         old, self._blocks = self._blocks, new
-        if not new:
-            return ""
         if not old:
-            return '<div class="prose">' + self._append(new, 0)
+            if not new:
+                return ""
+            beginning, self._begun = "" if self._begun else '<div class="prose">', True
+            return beginning + self._append(new, 0)
+        if not new:
+            closed, self._open = self._close(), ""
+            return closed + '</div><div class="prose again">'
         last = len(old) - 1
         if len(new) <= last or new[:last] != old[:last]:
             return self._close() + '</div><div class="prose again">' + self._append(new, 0)
@@ -39,7 +44,7 @@ class GrowingAnswer:
 
     def end(self) -> str:
         """Close what is open."""
-        return self._close() + "</div>" if self._blocks else ""
+        return (self._close() if self._blocks else "") + ("</div>" if self._begun else "")
 
     def _append(self, new: Sequence[str], start: int) -> str:
         """Blocks from `start` on, the last one left open; a block before them is closed first."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from app.providers import ChatMessage
 from app.tables import Message
 
-CHARACTERS_PER_TOKEN = 3
-"""A low guess for English and code, so that what is sent fits."""
+BYTES_PER_TOKEN = 3
+"""A low guess, so that what is sent fits: English has about four, other scripts three or more a character."""
 
 ANSWER_SHARE = 0.4
 """How much of a model's context is left for its answer."""
@@ -21,7 +21,7 @@ def messages_for(
     """
     said: list[ChatMessage] = [{"role": m.role, "content": m.text} for m in branch if m.text]
     system: list[ChatMessage] = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    first = first_that_fits(said, context_tokens, len(system_prompt))
+    first = first_that_fits(said, context_tokens, len(system_prompt.encode()))
     return system + said[first:], first
 
 
@@ -29,10 +29,10 @@ def first_that_fits(said: Sequence[ChatMessage], context_tokens: int | None, alr
     """Where to begin so that what follows fits; it begins with a prompt, never with an answer."""
     if context_tokens is None:
         return 0
-    room = context_tokens * (1 - ANSWER_SHARE) * CHARACTERS_PER_TOKEN - already
+    room = context_tokens * (1 - ANSWER_SHARE) * BYTES_PER_TOKEN - already
     first = len(said) - 1
     for number in range(len(said) - 1, -1, -1):
-        room -= len(said[number]["content"])
+        room -= len(said[number]["content"].encode())
         if room < 0:
             break
         if said[number]["role"] == "user":

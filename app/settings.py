@@ -1,6 +1,7 @@
 """Settings: every one of them, from the environment or a `.env` file."""
 
 import ipaddress
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
@@ -73,7 +74,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _only_sqlite(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "sqlite+aiosqlite:///")):
+        if not re.match(r"sqlite(\+aiosqlite)?:///(?!:memory:)[^?]", value):
             raise ValueError("only sqlite:///path/to/file is supported")
         return value
 

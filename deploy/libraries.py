@@ -1,6 +1,6 @@
 """Install the system libraries that prebuilt wheels need, where the rights are there; else name them.
 
-Takes no arguments and always succeeds: without them the application still runs, less what needs them.
+Takes no arguments. Exit code 1 where some are missing: the application still runs, less what needs them.
 """
 
 import ctypes
@@ -14,10 +14,10 @@ import sys
 LIBRARIES = {"libgomp.so.1": "libgomp1", "libatomic.so.1": "libatomic1"}
 
 
-def main() -> None:
+def main() -> int:
     """Check each library by loading it, then try the system's package manager once."""
     if sys.platform != "linux":
-        return
+        return 0
     missing = absent()
     if missing and shutil.which("apt-get"):
         apt_install(missing)
@@ -27,6 +27,7 @@ def main() -> None:
             f"Please install: apt install {' '.join(missing)} (the built-in model and the tests need them)",
             file=sys.stderr,
         )
+    return len(missing) > 0
 
 
 def absent() -> list[str]:
@@ -63,4 +64,4 @@ def apt_install(packages: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

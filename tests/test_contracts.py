@@ -165,7 +165,7 @@ def imported(path: Path) -> set[str]:
 
 def test_every_route_to_something_owned_checks_the_owner() -> None:
     app = create_app(Settings(), provider=ScriptedProvider())
-    loaders = {deps.current_conversation, deps.current_answer}
+    loaders = {deps.current_conversation, deps.current_answer, deps.answer_if_any}
     unchecked = []
     for route in app.routes:
         if not isinstance(route, APIRoute) or "{" not in route.path:

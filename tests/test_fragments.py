@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.fragments import blocks, changes, growth, is_balanced, shown_blocks
+from app.fragments import blocks, changes, is_balanced, shown_blocks
 from app.growing import GrowingAnswer
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap="([^"]*)">(.*?)</hx-partial>', re.DOTALL)
@@ -125,22 +125,50 @@ def shown_in(sent: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "grown"),
+    ("seen", "now", "sent"),
     [
-        ("<p>a</p>", "<p>a b</p>", (1, " b")),
-        ("<p>a</p>", "<p>a <b>x</b></p>", (1, " <b>x</b>")),
-        ("<ul><li>a</li></ul>", "<ul><li>a b</li></ul>", (2, " b")),
-        ("<ul><li>a</li></ul>", "<ul><li>a</li><li>b</li></ul>", (1, "<li>b</li>")),
-        ("<p>a *b</p>", "<p>a <em>b</em></p>", None),
-        ("<p>a</p>", "<h2>a</h2>", None),
-        ("<p>a</p>", "<p>a</p>", None),
-        ("<hr>", "<hr>", None),
+        ("a", "a b", [("#m7-0>:last-child", "beforeend", " b")]),
+        ("a", "a *b*", [("#m7-0>:last-child", "beforeend", " <em>b</em>")]),
+        ("a *b", "a *b*", [("#m7-0>:last-child", "innerMorph", "a <em>b</em>")]),
+        ("- a", "- a b", [("#m7-0>:last-child>:last-child", "beforeend", " b")]),
+        ("- a", "- a\n- b", [("#m7-0>:last-child", "beforeend", "<li>b</li>")]),
+        (
+            "- a\n- b **c",
+            "- a\n- b **c**\n- d",
+            [
+                ("#m7-0>:last-child>:last-child", "innerMorph", "b <strong>c</strong>"),
+                ("#m7-0>:last-child", "beforeend", "<li>d</li>"),
+            ],
+        ),
+        ("a", "a\n\nb", [("#message-7-blocks", "beforeend", '<div class="block" id="m7-1"><p>b</p></div>')]),
+        ("a", "a\n===", [("#m7-0", "innerMorph", "<h1>a</h1>")]),
+        ("a\n\n***", "a\n\n*** b", [("#m7-1", "innerMorph", "<p>*** b</p>")]),
+        ("a", "a", []),
     ],
 )
-def test_growth_at_the_end_is_told_from_other_change(
-    old: str, new: str, grown: tuple[int, str] | None
-) -> None:
-    assert growth(old, new) == grown
+def test_as_little_as_possible_is_sent(seen: str, now: str, sent: list[tuple[str, str, str]]) -> None:
+    found = [(unescape(target), swap, html) for target, swap, html in PARTIAL.findall(step(seen, now))]
+
+    assert found == sent
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"- **Term {n}**: some `words` of *explanation*\n" for n in range(120)),
+        "| a | b |\n|---|---|\n" + "".join(f"| `{n}` | **b** {n} |\n" for n in range(120)),
+        "".join(f"Some *words* and `code {n}`, and a [link](https://a.example/).\n\n" for n in range(80)),
+        "```python\n" + "x = [1, 2]  # a comment\n" * 200 + "```\n",
+    ],
+    ids=["list", "table", "paragraphs", "code"],
+)
+def test_a_formatted_answer_is_sent_as_small_changes(text: str) -> None:
+    # Eight characters a flush: two tokens, as at forty tokens a second.
+    sent = sum(len(step(text[:cut], text[: cut + 8])) for cut in range(0, len(text), 8))
+
+    assert sent < 24 * len(
+        text
+    )  # most of it the names of targets; whole blocks would be hundreds of times the text
 
 
 def test_a_growing_block_is_not_sent_again() -> None:

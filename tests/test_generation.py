@@ -105,7 +105,7 @@ async def test_many_answers_share_a_transaction(bench: Bench, provider: Scripted
     for _ in range(20):
         provider.will_say(*["word "] * 50)
 
-    commits = []
+    commits: list[object] = []
     event.listen(bench.database.writer.sync_engine, "commit", commits.append)
     ids = [await bench.ask() for _ in range(20)]
     ended = [await bench.end_of(answer) for answer in ids]

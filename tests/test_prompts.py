@@ -35,7 +35,7 @@ def test_without_a_system_prompt_there_is_none() -> None:
 def test_what_does_not_fit_is_left_out_from_the_beginning_in_whole_turns_and_counted() -> None:
     turns = [said("user" if n % 2 == 0 else "assistant", letter * 100) for n, letter in enumerate("abcd")]
 
-    # 200 tokens, of which 0.6 * 3 = 360 characters are for what was said.
+    # 200 tokens, of which 0.6 * 3 = 360 bytes are for what was said.
     assert contents([*turns, said("user", "e")], 200) == (["c", "d", "e"], 2)
 
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 CHILD = Path(__file__).with_name("llama_server.py")
 SLOTS = 2
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 CONTEXT_TOKENS = 3072
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 STEADY_SECONDS = 60
@@ -229,7 +230,9 @@ class EmbeddedProvider:
     def _environment(self) -> dict[str, str]:
         paths = [str(self._folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         # Threads that wait by spinning are slow wherever another process wants the same processor.
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "passive"}
+        own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_WAIT_POLICY": "passive"}
+        # Nothing else of ours: the environment may hold keys.
+        return {name: os.environ[name] for name in INHERITED if name in os.environ} | own
 
     def _config(self, path: Path, key: str) -> dict[str, object]:
         processors = os.cpu_count() or 2

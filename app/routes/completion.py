@@ -10,7 +10,7 @@ from app.deps import GONE, Chat, CurrentAnswer, CurrentChat, CurrentReader, Curr
 from app.events import event_stream, fragment_events, text_events
 from app.problems import Problem
 from app.readers import Reader
-from app.routes.pages import clean_token, conversation_page, form_id, new_form_token
+from app.routes.pages import clean_token, conversation_page, ended_piece, form_id, new_form_token
 from app.tables import Conversation
 from app.templating import page
 from app.text import clean
@@ -51,6 +51,9 @@ async def complete(
         str, Form(description="The id of the conversation to go on with; a new one if empty.")
     ] = "",
     form_token: Annotated[str, Form(description="Sends one prompt, however often it is sent.")] = "",
+    after: Annotated[
+        str | None, Form(description="The composer's: the last message that its page shows.")
+    ] = None,
 ) -> Response:
     """Store the prompt, start the answer, and show both to whoever asked.
 
@@ -64,7 +67,9 @@ async def complete(
     try:
         goes_on = await _conversation(chat, user, form_id(conversation))
         _check(prompt, chat.settings.prompt_limit)
-        turn = await _begin_turn(chat, user, prompt, goes_on, clean_token(form_token))
+        turn = await _begin_turn(
+            chat, user, prompt, goes_on, clean_token(form_token), clears_draft=after is not None
+        )
     except Problem as problem:
         if reader is Reader.BROWSER:
             return await conversation_page(
@@ -73,8 +78,10 @@ async def complete(
         raise
     root_path = request.scope.get("root_path", "")
     address = f"{root_path}/conversations/{turn.conversation.id}"
+    # A page that does not show what this prompt follows is shown the whole conversation anew.
+    up_to_date = turn.fresh and after in (None, str(turn.prompt.parent_id or ""))
     match reader:
-        case Reader.HTMX if turn.fresh:
+        case Reader.HTMX if up_to_date:
             async with chat.database.reading() as session:
                 context: dict[str, Any] = {
                     "prompt": await entry(session, user, turn.prompt),
@@ -129,24 +136,15 @@ async def stop(
     async with chat.database.reading() as session:
         stopped = await conversations.find_message(session, user, answer.id)
         conversation = await conversations.find(session, user, answer.conversation_id)
-        if stopped is None or conversation is None:
-            raise Problem(404, GONE)
-        ended = await entry(session, user, stopped)
-    match reader:
-        case Reader.HTMX:
-            return page(
-                request,
-                "messages/ended.html",
-                entry=ended,
-                conversation=conversation,
-                form_token=new_form_token(),
-            )
-        case Reader.BROWSER if prompt.strip():
-            # The next prompt was being written in the form that holds the button: it must not be lost.
-            return await conversation_page(request, chat, user, conversation, draft=clean(prompt))
-        case _:
-            address = f"{request.scope.get('root_path', '')}/conversations/{conversation.id}"
-            return RedirectResponse(address, status_code=303)
+    if stopped is None or conversation is None:
+        raise Problem(404, GONE)
+    if reader is Reader.HTMX:
+        return await ended_piece(request, chat, user, stopped)
+    if reader is Reader.BROWSER and prompt.strip():
+        # The next prompt was being written in the form that holds the button: it must not be lost.
+        return await conversation_page(request, chat, user, conversation, draft=clean(prompt))
+    address = f"{request.scope.get('root_path', '')}/conversations/{conversation.id}"
+    return RedirectResponse(address, status_code=303)
 
 
 async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> Conversation | None:
@@ -169,7 +167,13 @@ def _check(prompt: str, limit: int) -> None:
 
 
 async def _begin_turn(
-    chat: Chat, user: int, prompt: str, goes_on: Conversation | None, form_token: str | None
+    chat: Chat,
+    user: int,
+    prompt: str,
+    goes_on: Conversation | None,
+    form_token: str | None,
+    *,
+    clears_draft: bool,
 ) -> conversations.Turn:
     """Store a prompt and begin its answer, unless this form began it before."""
     try:
@@ -185,6 +189,7 @@ async def _begin_turn(
                 model=chat.provider.model,
                 conversation=conversation,
                 form_token=form_token,
+                clears_draft=clears_draft,
             )
             messages = await chat.messages_for(session, turn) if turn.fresh else []
     except conversations.Busy:

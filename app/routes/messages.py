@@ -1,15 +1,15 @@
 """Messages: an answer once it has ended, its text alone, and a second try."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app import conversations
-from app.deps import GONE, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser
+from app.deps import GONE, AnswerIfAny, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser
 from app.problems import Problem
 from app.readers import Reader
-from app.routes.pages import clean_token, form_id, new_form_token
+from app.routes.pages import clean_token, ended_piece, form_id, new_form_token, piece_context
 from app.templating import page
 from app.text import clean
 from app.transcript import entry
@@ -18,21 +18,24 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/messages/{message_id}")
-async def piece(request: Request, chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> Response:
+async def piece(
+    request: Request, chat: CurrentChat, user: CurrentUser, reader: CurrentReader, answer: AnswerIfAny
+) -> Response:
     """An answer in its final form, with the composer free again; nothing (204) while it is being written.
 
     A running answer that nobody watches has lost its stream: it is given again, with a new one.
     """
+    if answer is None:
+        if reader is not Reader.HTMX:
+            raise Problem(404, GONE)
+        return page(request, "messages/gone.html", form_token=new_form_token())
     if answer.running and chat.wakeups.readers(answer.id):
         return Response(status_code=204)
-    async with chat.database.reading() as session:
-        shown = await entry(session, user, answer)
-        conversation = await conversations.find(session, user, answer.conversation_id)
-    context: dict[str, Any] = {"entry": shown, "conversation": conversation, "form_token": new_form_token()}
-    if answer.running:
-        # Not morphed, as an ended one is: only a new element opens a new stream.
-        return page(request, "messages/again.html", headers={"HX-Reswap": "outerHTML"}, **context)
-    return page(request, "messages/ended.html", **context)
+    if not answer.running:
+        return await ended_piece(request, chat, user, answer)
+    # Not morphed, as an ended one is: only a new element opens a new stream.
+    context = await piece_context(chat, user, answer)
+    return page(request, "messages/again.html", headers={"HX-Reswap": "outerHTML"}, **context)
 
 
 @router.get("/messages/{message_id}/text")
@@ -84,12 +87,4 @@ async def retry(
     if reader is not Reader.HTMX:
         address = f"{request.scope.get('root_path', '')}/conversations/{turn.conversation.id}/live"
         return RedirectResponse(address, status_code=303)
-    async with chat.database.reading() as session:
-        shown = await entry(session, user, turn.answer)
-    return page(
-        request,
-        "messages/again.html",
-        entry=shown,
-        conversation=turn.conversation,
-        form_token=new_form_token(),
-    )
+    return page(request, "messages/again.html", **await piece_context(chat, user, turn.answer))

@@ -4,15 +4,15 @@ import secrets
 from typing import Any
 
 from fastapi import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from app import conversations
 from app.deps import GONE, MOST_ID, Chat
 from app.problems import Problem
-from app.tables import Conversation
+from app.tables import Conversation, Message
 from app.templating import page
 from app.text import clean
-from app.transcript import Entry, transcript
+from app.transcript import Entry, entry, transcript
 
 LONGEST_TOKEN = 100
 
@@ -23,14 +23,13 @@ async def conversation_page(
     user: int,
     conversation: Conversation | None,
     *,
-    template: str = "conversations/show.html",
     status: int = 200,
     draft: str | None = None,
     problem: str = "",
 ) -> HTMLResponse:
     """The chat page, of a conversation or of none yet; a `draft` takes the place of the one that is kept."""
     context = await conversation_context(chat, user, conversation, draft=draft, problem=problem)
-    return page(request, template, status=status, **context)
+    return page(request, "conversations/show.html", status=status, **context)
 
 
 async def conversation_context(
@@ -51,6 +50,25 @@ async def conversation_context(
         "form_token": new_form_token(),
         "model": chat.provider,
     }
+
+
+async def ended_piece(request: Request, chat: Chat, user: int, answer: Message) -> Response:
+    """An answer that has ended; where the conversation has gone on in another tab, the whole page anew."""
+    context = await piece_context(chat, user, answer)
+    if not context["entry"].last:
+        return Response(headers={"HX-Refresh": "true"})
+    return page(request, "messages/ended.html", **context)
+
+
+async def piece_context(chat: Chat, user: int, answer: Message) -> dict[str, Any]:
+    """What the piece of one answer, and the composer that comes with it, need to know."""
+    async with chat.database.reading() as session:
+        return {
+            "entry": await entry(session, user, answer),
+            "conversation": await conversations.find(session, user, answer.conversation_id),
+            "draft": await conversations.draft(session, user, answer.conversation_id),
+            "form_token": new_form_token(),
+        }
 
 
 def running(entries: list[Entry]) -> Entry | None:
