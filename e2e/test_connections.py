@@ -62,17 +62,26 @@ def test_a_prompt_that_does_not_reach_the_server_is_told_and_kept(
     chat.send_button.click()
     expect(chat.prompts).to_have_text("Do not lose me")
     chat.expect_complete()
+    expect(chat.notice).to_have_count(0)
 
 
-def test_a_hidden_tab_catches_up_when_it_is_shown(chat: Chat, upstream: Upstream) -> None:
+HIDDEN = """hidden => {
+    Object.defineProperty(document, "hidden", {value: hidden, configurable: true})
+    document.dispatchEvent(new Event("visibilitychange"))
+}"""
+
+
+def test_a_hidden_tab_lets_its_stream_go_and_catches_up_when_it_is_shown(
+    chat: Chat, upstream: Upstream
+) -> None:
     upstream.will_say("One ", PAUSE, "two.")
     chat.send("Go")
     expect(chat.text).to_have_text("One")
-    other = chat.page.context.new_page()
-    other.bring_to_front()
 
+    with chat.page.expect_event("requestfailed", lambda request: "/fragments" in request.url):
+        chat.page.evaluate(HIDDEN, True)
     upstream.go_on()
-    chat.page.bring_to_front()
+    chat.page.evaluate(HIDDEN, False)
 
     expect(chat.text).to_have_text("One two.")
     chat.expect_complete()

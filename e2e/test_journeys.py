@@ -215,6 +215,78 @@ def test_a_draft_survives_the_end_of_an_answer_and_a_reload(chat: Chat, upstream
     expect(chat.composer).to_have_value("")
 
 
+def test_a_draft_found_after_a_reload_survives_the_end_of_the_answer_and_a_retry(
+    chat: Chat, upstream: Upstream
+) -> None:
+    upstream.will_say("Slow", PAUSE, " answer.")
+    chat.send("Hi")
+    expect(chat.text).to_have_text("Slow")
+    with chat.page.expect_response("**/draft"):
+        chat.composer.press_sequentially("A draft")
+    chat.page.reload()
+    expect(chat.composer).to_have_value("A draft")
+
+    upstream.go_on()
+    chat.expect_complete()
+    expect(chat.composer).to_have_value("A draft")
+    upstream.will_say("Again.")
+    chat.retry_button.click()
+
+    expect(chat.text).to_have_text("Again.")
+    chat.expect_complete()
+    expect(chat.composer).to_have_value("A draft")
+
+
+def test_an_example_leaves_the_draft_of_a_new_chat_alone(chat: Chat) -> None:
+    with chat.page.expect_response("**/draft"):
+        chat.composer.press_sequentially("Half a thought")
+    chat.page.get_by_role("button", name="Explain something").click()
+    chat.expect_complete()
+
+    chat.open("/")
+
+    expect(chat.composer).to_have_value("Half a thought")
+
+
+def test_a_tab_left_behind_shows_the_whole_conversation_when_it_goes_on(
+    chat: Chat, upstream: Upstream
+) -> None:
+    chat.send("One")
+    chat.expect_complete()
+    behind = Chat(chat.page.context.new_page())
+    behind.open(chat.page.url)
+    chat.send("Two")
+    expect(chat.prompts).to_have_text(["One", "Two"])
+    chat.expect_complete()
+
+    behind.send("Three")
+
+    expect(behind.prompts).to_have_text(["One", "Two", "Three"])
+    behind.expect_complete()
+
+
+def test_a_deleted_conversation_ends_in_the_other_tab_with_its_draft_kept(
+    chat: Chat, upstream: Upstream
+) -> None:
+    upstream.will_say("Slow", PAUSE, " answer")
+    chat.send("Hi")
+    expect(chat.text).to_have_text("Slow")
+    other = Chat(chat.page.context.new_page())
+    other.open(chat.page.url)
+    chat.composer.press_sequentially("My next words")
+
+    other.page.get_by_role("button", name="Delete this conversation").click()
+    other.page.get_by_role("button", name="Delete", exact=True).click()
+
+    expect(chat.page.get_by_text("This conversation was deleted.")).to_be_visible()
+    expect(chat.stop_button).to_have_count(0)
+    expect(chat.composer).to_have_value("My next words")
+    upstream.wait_closed()
+    upstream.will_say("A new one.")
+    chat.send_button.click()
+    expect(chat.text).to_have_text("A new one.")
+
+
 def test_the_whole_journey_by_keyboard(chat: Chat, upstream: Upstream) -> None:
     upstream.will_say("First.")
     upstream.will_say("Slow", PAUSE, " never")
@@ -284,6 +356,7 @@ def test_a_blank_prompt_and_a_refused_one_are_told_and_kept(
     chat.write("   ")
     chat.composer.press("Enter")
     expect(chat.notice).to_have_text("Please write a message first.")
+    expect(chat.composer).to_be_focused()
 
     chat.write("x" * 200_001)
     chat.send_button.click()

@@ -116,18 +116,26 @@ def test_bad_input_is_told_with_the_text_still_in_the_form(plain: Chat, watch: W
     expect(plain.composer).to_have_value("x" * 200_001)
 
 
-def test_a_second_prompt_while_an_answer_runs_is_kept(plain: Chat, upstream: Upstream, watch: Watch) -> None:
+def test_a_second_prompt_while_an_answer_runs_is_refused_and_kept(
+    plain: Chat, upstream: Upstream, watch: Watch
+) -> None:
     watch.allow("409")
+    upstream.will_say("First.")
     upstream.will_say("Slow", PAUSE, " answer")
-    plain.write("Go")
+    plain.send("Go")
+    plain.expect_complete()
+    stale = Chat(plain.page.context.new_page())
+    stale.open(plain.page.url)
+    plain.write("Go on")
     plain.send_button.click(no_wait_after=True)
     expect(plain.text).to_have_text("Slow")
-    other = Chat(plain.page.context.new_page())
-    other.open()
-    other.page.goto("/conversations/1", wait_until="commit")
-    expect(other.text).to_have_text("Slow")
+
+    stale.send("Do not lose me")
+
+    expect(stale.notice).to_contain_text("still being written")
+    expect(stale.composer).to_have_value("Do not lose me")
     upstream.go_on()
-    other.expect_complete()
+    plain.expect_complete()
 
 
 def test_a_conversation_is_found_again_and_deleted_after_a_question(plain: Chat) -> None:

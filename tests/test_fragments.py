@@ -119,7 +119,7 @@ def shown_in(sent: str) -> list[str]:
     found = prose.find_all("div", class_="block", recursive=False)
     return [
         block.decode_contents()
-        for block, following in zip(found, [*found[1:], None], strict=True)
+        for block, following in zip(found, [*found[1:], None][: len(found)], strict=True)
         if following is None or "again" not in following["class"]
     ]
 
