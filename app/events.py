@@ -4,8 +4,10 @@ The id of an event is the position in the answer's text up to which a reader has
 process can go on from there. Every stream ends with `done`, after an `error` where something failed.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
+from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -13,6 +15,7 @@ from app.answers import Answer
 from app.fragments import changes, shown_blocks
 
 PING_SECONDS = 15
+COSTLY_SECONDS = 0.02
 SEND_SECONDS = 30
 """How long a reader may take nothing before it is let go; it can come back."""
 
@@ -62,15 +65,19 @@ async def fragment_events(
     A position that makes no sense gets a fragment that replaces all there is.
     """
     answer: Answer | None = None
-    shown: list[str] | None = None
+    shown: Sequence[str] | None = None
     async with aclosing(states) as following:
         async for answer in following:
             if shown is None and seen is not None and seen <= len(answer.text):
                 shown = shown_blocks(message_id, answer.text[:seen])
+            began = time()
             blocks = shown_blocks(message_id, answer.text)
             if html := changes(message_id, shown, blocks):
                 yield _event(html, id=str(len(answer.text)))
             shown = blocks
+            if answer.running and (cost := time() - began) > COSTLY_SECONDS:
+                # A text that takes long to render is rendered less often, for the others' sake.
+                await asyncio.sleep(min(5 * cost, 2))
     yield _done(answer.status if answer and not answer.running else "gone")
 
 

@@ -8,6 +8,7 @@ what was added; one that changed otherwise is sent whole; the others are not sen
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 from markupsafe import Markup
@@ -43,9 +44,13 @@ def changes(message_id: int, seen: Sequence[str] | None, now: Sequence[str]) -> 
     return "".join(changed + gone) + appended
 
 
-def shown_blocks(message_id: int, text: str) -> list[str]:
-    """The rendered blocks of a text, with a copy button at each piece of code."""
-    return [_with_controls(_id(message_id, number), html) for number, html in enumerate(render(text))]
+@lru_cache(maxsize=32)
+def shown_blocks(message_id: int, text: str) -> tuple[str, ...]:
+    """The rendered blocks of a text, with a copy button at each piece of code.
+
+    Remembered, so that all readers of an answer share one rendering.
+    """
+    return tuple(_with_controls(_id(message_id, number), html) for number, html in enumerate(render(text)))
 
 
 def _change(message_id: int, number: int, old: str, new: str) -> str:

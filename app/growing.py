@@ -15,7 +15,7 @@ class GrowingAnswer:
 
     def __init__(self, message_id: int) -> None:
         self._message_id = message_id
-        self._blocks: list[str] = []
+        self._blocks: tuple[str, ...] = ()
         self._open = ""
         self._begun = False
 

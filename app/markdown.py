@@ -47,6 +47,9 @@ def _is_too_much(text: str) -> bool:
     columns = 1 + max((row.count("|") for row in _DELIMITER_ROW.findall(text)), default=0)
     if columns * text.count("\n") > len(text) + 20_000:
         return True
+    # Its strikethroughs look for their beginning through all that came before in the paragraph.
+    if any(part.count("~") * len(part) > 10_000_000_000 for part in text.split("\n\n")):
+        return True
     # It calls itself, with a copy of the rest of the line, for each mail address in the line.
     return text.count("@") * len(text) > 10_000_000 and any(
         line.count("@") * len(line) > 10_000_000 for line in text.split("\n")

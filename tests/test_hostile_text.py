@@ -153,6 +153,7 @@ TOO_MUCH = {
     "wide table of short rows": "|" + "a|" * 1_000 + "\n|" + "-|" * 1_000 + "\n" + "a\n" * 48_000,
     "wide table in a quote": "> |" + "a|" * 1_000 + "\n> |" + "-|" * 1_000 + "\n" + "> a\n" * 24_000,
     "mail addresses": times("a@b.c "),
+    "strikethroughs": times("~~a ~b ", 250_000),
     "longer than anyone reads": times("word ", 2_500_000),
 }
 MUCH = TOO_MUCH | {
