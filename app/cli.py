@@ -1,13 +1,16 @@
 """The command line."""
 
 import sys
+from contextlib import suppress
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
 from typing import Any
 
 import click
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
+from app.main import create_app
 from app.settings import Settings
 
 GRACE_SECONDS = 5
@@ -26,19 +29,19 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
-    options: dict[str, Any] = {
-        "factory": True,
-        "host": settings.host,
-        "port": settings.port,
-        "timeout_graceful_shutdown": GRACE_SECONDS,
-        "server_header": False,
-    }
+    options: dict[str, Any] = {"timeout_graceful_shutdown": GRACE_SECONDS, "server_header": False}
     if reload:
-        uvicorn.run("app.main:reloadable", reload=True, reload_dirs=["app"], **options)
-    else:
-        config = uvicorn.Config("app.main:create_app", log_level="warning", **options)
-        # Bound before anything is opened: a second start must not take the database from the first.
-        AnnouncedServer(config).run(sockets=[_bound(settings.host, settings.port)])
+        address: dict[str, Any] = {"host": settings.host, "port": settings.port}
+        uvicorn.run(
+            "app.main:reloadable", factory=True, reload=True, reload_dirs=["app"], **address, **options
+        )
+        return
+    # Bound before anything is opened: a second start must not take the database from the first.
+    listening = _bound(settings.host, settings.port)
+    app = create_app(settings)
+    # Ctrl-C is how this is meant to end.
+    with suppress(KeyboardInterrupt):
+        ChatServer(app, uvicorn.Config(app, log_level="warning", **options)).run(sockets=[listening])
 
 
 @main.command()
@@ -56,8 +59,12 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-class AnnouncedServer(uvicorn.Server):
-    """Says where it listens, once it does."""
+class ChatServer(uvicorn.Server):
+    """Says where it listens, once it does, and ends running answers before it waits for their readers."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start, then print the address."""
@@ -65,6 +72,11 @@ class AnnouncedServer(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Interrupt what is being written: its readers are told so, and their responses end by themselves."""
+        await self._app.state.chat.generations.close()
+        await super().shutdown(sockets)
 
 
 def _bound(host: str, port: int) -> socket:
@@ -74,6 +86,7 @@ def _bound(host: str, port: int) -> socket:
     try:
         listening.bind((host, port))
     except OSError as error:
+        listening.close()
         click.echo(f"Cannot listen on {host}, port {port}: {error.strerror}. PORT takes another.", err=True)
         sys.exit(2)
     return listening

@@ -62,7 +62,7 @@ def add_handlers(app: FastAPI) -> None:
             return answer(request, Problem(404, SENTENCES[404]))
         if reader_of(request) is Reader.SCRIPT:
             # Without what was sent: it need not be anything that JSON can hold.
-            details = [{"loc": detail["loc"], "msg": detail["msg"]} for detail in error.errors()]
+            details = [{name: detail[name] for name in ("type", "loc", "msg")} for detail in error.errors()]
             return JSONResponse(jsonable_encoder({"detail": details}), status_code=422)
         fields = ", ".join(sorted({str(place[-1])[:40] for place in places}))
         return answer(

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from app.fragments import CLOSING_TAGS, TAG, VOID, shown_blocks
 
+# What stands before it has a newer version behind it. A mark of its own, since browsers do not look again at
+# what follows an element while that is still being read.
+SUPERSEDED = '<hr class="superseded" hidden>'
+
 
 class GrowingAnswer:
     """An answer as one HTML document that can only be appended to, for a page without scripts.
 
     What was sent cannot be taken back. A block that grows otherwise than at its end is sent again
-    behind itself, and the whole answer if an earlier block changed; the style hides what has a newer
-    version behind it (`again`).
+    behind itself, and the whole answer if an earlier block changed; the style hides what stands
+    before a mark (`superseded`).
     """
 
     def __init__(self, message_id: int) -> None:
@@ -30,16 +34,16 @@ class GrowingAnswer:
             return beginning + self._append(new, 0)
         if not new:
             closed, self._open = self._close(), ""
-            return closed + '</div><div class="prose again">'
+            return closed + f'</div>{SUPERSEDED}<div class="prose again">'
         last = len(old) - 1
         if len(new) <= last or new[:last] != old[:last]:
-            return self._close() + '</div><div class="prose again">' + self._append(new, 0)
+            return self._close() + f'</div>{SUPERSEDED}<div class="prose again">' + self._append(new, 0)
         settled = len(new) > len(old)
         target = new[last] if settled else _without_end(new[last])
         if target.startswith(self._open):
             grown, self._open = target[len(self._open) :], target
         else:
-            grown, self._open = f'{self._close()}<div class="block again">{target}', target
+            grown, self._open = f'{self._close()}{SUPERSEDED}<div class="block again">{target}', target
         return grown + (self._append(new, last + 1) if settled else "")
 
     def end(self) -> str:

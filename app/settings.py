@@ -71,6 +71,13 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("openai_base_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value and not re.match(r"https?://[^/\s]", value.strip()):
+            raise ValueError("this is no address: it looks like http://127.0.0.1:11434/v1")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _only_sqlite(cls, value: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -62,10 +63,15 @@ class Server:
         self._log.start()
 
     def stop(self) -> None:
-        """End it as an operator would."""
-        self._process.terminate()
-        self._process.wait(15)
+        """End it as an operator would, if it has not ended."""
+        self.end(signal.SIGTERM, seconds=15)
+
+    def end(self, how: signal.Signals, *, seconds: float) -> int:
+        """Send a signal; the exit status, which must come in time."""
+        self._process.send_signal(how)
+        status = self._process.wait(seconds)
         self._log.join(5)
+        return status
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -1,5 +1,6 @@
 """What happens to an answer on the screen when the network or the server does not play along."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,25 @@ def test_a_killed_server_loses_no_word_that_was_shown(
     expect(chat.text).to_have_text("Words that were shown")
     chat.expect_complete()
     expect(chat.answer.locator(".ending .problem")).to_contain_text("server was stopped")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_is_stopped_ends_every_page_in_words_and_at_once(
+    chat: Chat, plain: Chat, upstream: Upstream, server: Server, watch: Watch, end: signal.Signals
+) -> None:
+    watch.allow("ERR_", "SSE", "network error", "Failed to fetch", "htmx")
+    upstream.will_say("Words that were shown", PAUSE)
+    chat.send("Go")
+    expect(chat.text).to_have_text("Words that were shown")
+    plain.page.goto("/conversations/1", wait_until="commit")
+    expect(plain.text).to_have_text("Words that were shown")
+
+    status = server.end(end, seconds=3)
+
+    assert status in (0, -end)
+    expect(plain.answer.locator(".ending .problem")).to_contain_text("server was stopped")
+    assert "Traceback" not in server.log
+    assert "ERROR" not in server.log
 
 
 class TestAModelThatIsAway:

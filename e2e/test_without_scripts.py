@@ -10,15 +10,18 @@ from tests.upstream import PAUSE, Upstream
 
 
 def test_the_answer_streams_inside_the_page(plain: Chat, upstream: Upstream) -> None:
-    upstream.will_say("One **two", PAUSE, "** three.\n\n```python\nx = 1", PAUSE, "\n```\n\n- a\n- b")
+    upstream.will_say(PAUSE, "One **two", PAUSE, "** three.\n\n```python\nx = 1", PAUSE, "\n```\n\n- a\n- b")
 
     plain.write("Go")
     plain.send_button.click(no_wait_after=True)
+    expect(plain.stop_button).to_be_visible()
+    upstream.go_on()
     expect(plain.text).to_contain_text("One **two")
     expect(plain.page).to_have_url(re.compile(r"/conversations/1/live$"))
     upstream.go_on()
     expect(plain.text.locator(".block:visible strong")).to_have_text("two")
     expect(plain.text.locator("pre:visible")).to_have_text("x = 1")
+    expect(plain.text.locator(".block:visible p")).to_have_text(["One two three."])
     upstream.go_on()
 
     expect(plain.text.locator("li:visible")).to_have_text(["a", "b"])

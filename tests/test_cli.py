@@ -1,6 +1,7 @@
 """The command line: what it prints and refuses."""
 
 from pathlib import Path
+from socket import socket
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ def test_help_names_the_commands() -> None:
     ("name", "value", "sentence"),
     [
         ("HOST", "0.0.0.0", "refusing to listen on 0.0.0.0"),
+        ("OPENAI_BASE_URL", "127.0.0.1:11434/v1", "OPENAI_BASE_URL: this is no address"),
         ("PORT", "lots", "PORT: Input should be a valid integer"),
         ("DATABASE_URL", "postgresql://x", "DATABASE_URL: only sqlite:///path/to/file is supported"),
     ],
@@ -32,3 +34,17 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(
     assert sentence in result.output
     assert "Traceback" not in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_opened(tmp_path: Path) -> None:
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        environment = {"PORT": port, "DATABASE_URL": f"sqlite:///{tmp_path}/chat.db"}
+
+        result = CliRunner().invoke(main, ["serve"], env=environment)
+
+    assert result.exit_code == 2
+    assert f"port {port}" in result.output
+    assert not (tmp_path / "chat.db").exists()

@@ -31,6 +31,7 @@ async def test_a_program_gets_the_answer_as_events_with_positions_and_done_last(
 
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.headers["content-location"] == "/completion/2"
+    assert response.headers["x-conversation-id"] == "1"
     assert (first.id, first.data) == ("5", "Hello")
     assert [(event.event, event.data) for event in rest[-1:]] == [("done", "complete")]
     assert (

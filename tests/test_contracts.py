@@ -35,6 +35,7 @@ LAYERS = [
     {"cli"},
 ]  # fmt: skip
 KNOW_THE_WEB = {
+    "cli",
     "main",
     "deps",
     "routes",

@@ -60,7 +60,8 @@ async def complete(
     Programs get the answer as server-sent events: `data:` text, `id:` the position in characters
     behind it, `event: done` last, `event: error` before it where the answer failed. The answer goes
     on being written if the connection is lost; `Content-Location` names where to resume it with
-    `Last-Event-ID`.
+    `Last-Event-ID`, and `X-Conversation-Id` what to send as `conversation` with the next prompt.
+    What comes with `done` is how it ended: `complete`, `stopped`, `failed`, `interrupted` or `gone`.
     """
     prompt = clean(prompt)
     goes_on: Conversation | None = None
@@ -100,7 +101,9 @@ async def complete(
         case Reader.SCRIPT:
             states = answers.follow(chat.database, chat.wakeups, user, turn.answer.id)
             return event_stream(
-                text_events(states, 0), Content_Location=f"{root_path}/completion/{turn.answer.id}"
+                text_events(states, 0),
+                Content_Location=f"{root_path}/completion/{turn.answer.id}",
+                X_Conversation_Id=str(turn.conversation.id),
             )
 
 
