@@ -19,6 +19,9 @@ COSTLY_SECONDS = 0.02
 SEND_SECONDS = 30
 """How long a reader may take nothing before it is let go; it can come back."""
 
+FAREWELL_SECONDS = 2
+"""How long a stream has for its last events when the server is being stopped."""
+
 GONE = "There is no such answer here. It may have been deleted."
 
 
@@ -26,7 +29,14 @@ def event_stream(events: AsyncIterator[ServerSentEvent], **headers: str) -> Even
     """Events as a response."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     # LF, since htmx takes a CR and an LF that the network parted for two line ends.
-    return EventSourceResponse(events, sep="\n", ping=PING_SECONDS, send_timeout=SEND_SECONDS, headers=named)
+    return EventSourceResponse(
+        events,
+        sep="\n",
+        ping=PING_SECONDS,
+        send_timeout=SEND_SECONDS,
+        shutdown_grace_period=FAREWELL_SECONDS,
+        headers=named,
+    )
 
 
 async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[ServerSentEvent]:

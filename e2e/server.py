@@ -144,7 +144,11 @@ class Proxy:
         if not self._open:
             writer.transport.abort()
             return
-        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        except ConnectionError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, back}
         try:
             await asyncio.wait(
