@@ -12,7 +12,7 @@ from time import monotonic as time
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.answers import Answer
-from app.fragments import changes, shown_blocks
+from app.fragments import changes, shown
 
 PING_SECONDS = 15
 COSTLY_SECONDS = 0.02
@@ -74,17 +74,18 @@ async def fragment_events(
 
     A position that makes no sense gets a fragment that replaces all there is.
     """
+    place = str(message_id)
     answer: Answer | None = None
-    shown: Sequence[str] | None = None
+    before: Sequence[str] | None = None
     async with aclosing(states) as following:
         async for answer in following:
-            if shown is None and seen is not None and seen <= len(answer.text):
-                shown = shown_blocks(message_id, answer.text[:seen])
+            if before is None and seen is not None and seen <= len(answer.text):
+                before = await shown(place, answer.text[:seen], running=True)
             began = time()
-            blocks = shown_blocks(message_id, answer.text)
-            if html := changes(message_id, shown, blocks):
+            now = await shown(place, answer.text, running=answer.running)
+            if html := changes(place, before, now):
                 yield _event(html, id=str(len(answer.text)))
-            shown = blocks
+            before = now
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:
                 # A text that takes long to render is rendered less often, for the others' sake.
                 await asyncio.sleep(min(5 * cost, 2))

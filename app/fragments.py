@@ -5,8 +5,9 @@ block's number; a fragment names the element that it changes. A block that grew 
 what was added; one that changed otherwise is sent whole; the others are not sent.
 """
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -18,6 +19,8 @@ from app.markdown import render
 CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
 TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
+# In characters; from here on a rendering can cost milliseconds.
+_LONG = 20_000
 # Where `render` puts a code block's head before its code; nothing in a text can write this.
 _CODE = "</div><pre>"
 # What scrolls in itself must be reached by the keyboard.
@@ -25,36 +28,43 @@ _TABLE = '<div class="table">'
 _REACHABLE_TABLE = '<div class="table" tabindex="0" role="group" aria-label="Table">'
 
 
-def blocks(message_id: int, text: str) -> Markup:
-    """The blocks of an answer, each in its element."""
-    shown = shown_blocks(message_id, text)
+def page_blocks(place: str, shown: Iterable[str]) -> Markup:
+    """Blocks as a page holds them, each in its element."""
     # Safe: `render` is the sanitizer's last word, and the rest is numbers.
-    return Markup("".join(_element(message_id, number, html) for number, html in enumerate(shown)))  # noqa: S704 - as said above
+    return Markup("".join(_element(place, number, html) for number, html in enumerate(shown)))  # noqa: S704 - as said above
 
 
-def changes(message_id: int, seen: Sequence[str] | None, now: Sequence[str]) -> str:
+def changes(place: str, seen: Sequence[str] | None, now: Sequence[str]) -> str:
     """The fragments that turn the blocks of a page into those that there are; `seen` is None if unknown."""
     if seen is None:
-        elements = "".join(_element(message_id, number, html) for number, html in enumerate(now))
-        return _fragment(f"#message-{message_id}-blocks", "innerMorph", elements)
-    changed = [_change(message_id, number, *pair) for number, pair in enumerate(zip(seen, now, strict=False))]
-    gone = [_fragment(f"#{_id(message_id, n)}", "delete", "") for n in range(len(now), len(seen))]
-    added = "".join(_element(message_id, n, now[n]) for n in range(len(seen), len(now)))
-    appended = _fragment(f"#message-{message_id}-blocks", "beforeend", added) if added else ""
+        elements = "".join(_element(place, number, html) for number, html in enumerate(now))
+        return _fragment(f"#message-{place}-blocks", "innerMorph", elements)
+    changed = [_change(place, number, *pair) for number, pair in enumerate(zip(seen, now, strict=False))]
+    gone = [_fragment(f"#{_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
+    added = "".join(_element(place, n, now[n]) for n in range(len(seen), len(now)))
+    appended = _fragment(f"#message-{place}-blocks", "beforeend", added) if added else ""
     return "".join(changed + gone) + appended
 
 
+async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
+    """`shown_blocks`, beside the event loop where that takes long."""
+    if len(text) < _LONG:
+        return shown_blocks(place, text, running=running)
+    return await asyncio.to_thread(shown_blocks, place, text, running=running)
+
+
 @lru_cache(maxsize=32)
-def shown_blocks(message_id: int, text: str) -> tuple[str, ...]:
+def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
     """The rendered blocks of a text, with a copy button at each piece of code.
 
-    Remembered, so that all readers of an answer share one rendering.
+    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. Remembered, so that
+    all readers of an answer share one rendering.
     """
-    return tuple(_with_controls(_id(message_id, number), html) for number, html in enumerate(render(text)))
+    return tuple(_with_controls(_id(place, number), html) for number, html in enumerate(render(text)))
 
 
-def _change(message_id: int, number: int, old: str, new: str) -> str:
-    return "" if old == new else _inner_change(f"#{_id(message_id, number)}", old, new)
+def _change(place: str, number: int, old: str, new: str) -> str:
+    return "" if old == new else _inner_change(f"#{_id(place, number)}", old, new)
 
 
 def _inner_change(target: str, old: str, new: str) -> str:
@@ -149,12 +159,12 @@ def _copy_button(code_id: str) -> str:
     )
 
 
-def _element(message_id: int, number: int, html: str) -> str:
-    return f'<div class="block" id="{_id(message_id, number)}">{html}</div>'
+def _element(place: str, number: int, html: str) -> str:
+    return f'<div class="block" id="{_id(place, number)}">{html}</div>'
 
 
-def _id(message_id: int, number: int) -> str:
-    return f"m{message_id}-{number}"
+def _id(place: str, number: int) -> str:
+    return f"m{place}-{number}"
 
 
 def _fragment(target: str, swap: str, html: str) -> str:

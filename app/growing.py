@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.fragments import CLOSING_TAGS, TAG, VOID, shown_blocks
+from app.fragments import CLOSING_TAGS, TAG, VOID
 
 # What stands before it has a newer version behind it. A mark of its own, since browsers do not look again at
 # what follows an element while that is still being read.
@@ -17,15 +17,13 @@ class GrowingAnswer:
     before a mark (`superseded`).
     """
 
-    def __init__(self, message_id: int) -> None:
-        self._message_id = message_id
+    def __init__(self) -> None:
         self._blocks: tuple[str, ...] = ()
         self._open = ""
         self._begun = False
 
-    def advance(self, text: str) -> str:
-        """The HTML to append for the text to be shown; leaves the last block's elements open."""
-        new = shown_blocks(self._message_id, text)
+    def advance(self, new: tuple[str, ...]) -> str:
+        """The HTML to append for these blocks to be shown; leaves the last block's elements open."""
         old, self._blocks = self._blocks, new
         if not old:
             if not new:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations
-from app.fragments import blocks
+from app.fragments import page_blocks, shown
 from app.tables import Message
 
 
@@ -47,10 +47,14 @@ async def _entry(session: AsyncSession, user_id: int, message: Message, *, last:
     text, reasoning = message.text, message.reasoning
     if message.running and (answer := await answers.read(session, user_id, message.id)):
         text, reasoning = answer.text, answer.reasoning
-    html = blocks(message.id, text) if message.role == "assistant" else Markup()
-    earlier = (
-        await conversations.earlier_answers(session, user_id, message) if message.role == "assistant" else ()
-    )
-    return Entry(
-        message, text, html, reasoning, tuple(blocks(other.id, other.text) for other in earlier), last
-    )
+    if message.role == "user":
+        return Entry(message, text, Markup(), reasoning, last=last)
+    html = await _html(message, text)
+    others = await conversations.earlier_answers(session, user_id, message)
+    earlier = tuple([await _html(other, other.text) for other in others])
+    return Entry(message, text, html, reasoning, earlier, last)
+
+
+async def _html(message: Message, text: str) -> Markup:
+    place = str(message.id)
+    return page_blocks(place, await shown(place, text, running=message.running))

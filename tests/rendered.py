@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
-from app.highlighting import CLASSES
 from app.markdown import render
+from app.markdown.highlighting import CLASSES
 
 TAGS = """
 a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th

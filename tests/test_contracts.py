@@ -25,7 +25,7 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
-    {"problems", "readers", "settings", "tables", "highlighting", "providers", "text", "wakeups"},
+    {"problems", "readers", "settings", "tables", "providers", "text", "wakeups"},
     {"markdown", "db", "static_files"},
     {"prompts", "conversations", "answers", "fragments"},
     {"generation", "growing", "transcript", "events", "templating", "security"},

@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.fragments import blocks, changes, is_balanced, shown_blocks
+from app.fragments import changes, is_balanced, page_blocks, shown_blocks
 from app.growing import GrowingAnswer
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap="([^"]*)">(.*?)</hx-partial>', re.DOTALL)
@@ -40,7 +40,8 @@ class Page:
         assert PARTIAL.sub("", sent) == ""
         for target, swap, html in PARTIAL.findall(sent):
             element = self._find(unescape(target))
-            new = BeautifulSoup(html, "html.parser")
+            new = BeautifulSoup(f"<div>{html}</div>", "html.parser").contents[0]
+            assert isinstance(new, Tag)
             if swap == "delete":
                 element.decompose()
                 continue
@@ -67,12 +68,16 @@ class Page:
         return str(self.soup)
 
 
+def blocks(text: str) -> str:
+    return page_blocks("7", shown_blocks("7", text))
+
+
 def step(seen: str, now: str) -> str:
-    return changes(7, shown_blocks(7, seen), shown_blocks(7, now))
+    return changes("7", shown_blocks("7", seen), shown_blocks("7", now))
 
 
 def whole(text: str) -> str:
-    return str(BeautifulSoup(f'<div id="message-7-blocks">{blocks(7, text)}</div>', "html.parser"))
+    return str(BeautifulSoup(f'<div id="message-7-blocks">{blocks(text)}</div>', "html.parser"))
 
 
 @settings(max_examples=120, deadline=None)
@@ -93,7 +98,7 @@ def test_a_page_of_unknown_state_is_set_right(before: str, text: str) -> None:
     page = Page()
     page.apply(step("", before))
 
-    page.apply(changes(7, None, shown_blocks(7, text)))
+    page.apply(changes("7", None, shown_blocks("7", text)))
 
     assert page.html == whole(text)
 
@@ -101,12 +106,12 @@ def test_a_page_of_unknown_state_is_set_right(before: str, text: str) -> None:
 @settings(max_examples=120, deadline=None)
 @given(DOCUMENTS, st.lists(st.integers(min_value=0, max_value=200), max_size=12))
 def test_a_page_that_only_grows_shows_the_whole_in_the_end(text: str, cuts: list[int]) -> None:
-    growing = GrowingAnswer(7)
+    growing = GrowingAnswer()
     cuts = [*sorted({cut for cut in cuts if cut < len(text)}), len(text)]
 
-    sent = "".join(growing.advance(text[:cut]) for cut in cuts) + growing.end()
+    sent = "".join(growing.advance(shown_blocks("7", text[:cut])) for cut in cuts) + growing.end()
 
-    assert shown_in(sent) == [str(BeautifulSoup(html, "html.parser")) for html in shown_blocks(7, text)]
+    assert shown_in(sent) == [str(BeautifulSoup(html, "html.parser")) for html in shown_blocks("7", text)]
 
 
 def shown_in(sent: str) -> list[str]:
@@ -181,7 +186,7 @@ def test_a_growing_block_is_not_sent_again() -> None:
 
 
 def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
-    html = blocks(7, "```\na\n```\n\n- item\n\n  ```\n  b\n  ```\n\n  ```\n  c\n  ```\n")
+    html = blocks("```\na\n```\n\n- item\n\n  ```\n  b\n  ```\n\n  ```\n  c\n  ```\n")
 
     soup = BeautifulSoup(html, "html.parser")
     buttons = [str(button["for"]) for button in soup.select("clipboard-copy")]
@@ -194,7 +199,7 @@ def test_text_cannot_forge_what_surrounds_it() -> None:
         '</div><pre>x</pre>\n\n</hx-partial><hx-partial hx-target="body">y\n\n<div class="block" id="m7-0">'
     )
 
-    soup = BeautifulSoup(blocks(7, hostile), "html.parser")
+    soup = BeautifulSoup(blocks(hostile), "html.parser")
 
     assert soup.select("clipboard-copy, hx-partial, pre[id]") == []
     assert hostile.split("\n")[0] in soup.get_text()

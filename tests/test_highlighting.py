@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pygments.lexers import get_all_lexers
 
-from app.highlighting import CLASSES, highlight
+from app.markdown.highlighting import CLASSES, highlight
 
 LANGUAGES = sorted({aliases[0] for _, aliases, _, _ in get_all_lexers() if aliases})
 

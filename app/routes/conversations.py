@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from app import answers, conversations
 from app.deps import Chat, CurrentChat, CurrentConversation, CurrentUser
+from app.fragments import shown
 from app.growing import GrowingAnswer
 from app.routes.pages import conversation_context, conversation_page
 from app.transcript import entry
@@ -61,10 +62,11 @@ async def _growing_page(
     request: Request, chat: Chat, user: int, message_id: int, before: str, after: str
 ) -> AsyncGenerator[str, None]:
     yield before
-    growing = GrowingAnswer(message_id)
+    growing = GrowingAnswer()
     async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
         async for state in states:
-            if html := growing.advance(state.text):
+            blocks = await shown(str(message_id), state.text, running=state.running)
+            if html := growing.advance(blocks):
                 yield html
     yield growing.end()
     async with chat.database.reading() as session:

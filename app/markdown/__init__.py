@@ -13,7 +13,7 @@ from html import escape, unescape
 import comrak
 import nh3
 
-from app.highlighting import CLASSES, highlight
+from app.markdown.highlighting import CLASSES, highlight
 from app.text import clean
 
 # More than any answer has, less than what upsets comrak, nh3 or a browser.
