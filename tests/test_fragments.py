@@ -30,17 +30,22 @@ PIECES = st.sampled_from(
 DOCUMENTS = st.lists(PIECES, max_size=25).map("".join)
 
 
+def parsed(html: str) -> BeautifulSoup:
+    """As a browser does it; this parser would shorten runs of blanks outside of `<pre>`."""
+    return BeautifulSoup(html, "html.parser", preserve_whitespace_tags={"div", "p", "li", "code", "pre"})
+
+
 class Page:
     """What htmx does with fragments, done to a page of one answer."""
 
     def __init__(self) -> None:
-        self.soup = BeautifulSoup('<div id="message-7-blocks"></div>', "html.parser")
+        self.soup = parsed('<div id="message-7-blocks"></div>')
 
     def apply(self, sent: str) -> None:
         assert PARTIAL.sub("", sent) == ""
         for target, swap, html in PARTIAL.findall(sent):
             element = self._find(unescape(target))
-            new = BeautifulSoup(f"<div>{html}</div>", "html.parser").contents[0]
+            new = parsed(f"<div>{html}</div>").contents[0]
             assert isinstance(new, Tag)
             if swap == "delete":
                 element.decompose()
@@ -77,7 +82,7 @@ def step(seen: str, now: str) -> str:
 
 
 def whole(text: str) -> str:
-    return str(BeautifulSoup(f'<div id="message-7-blocks">{blocks(text)}</div>', "html.parser"))
+    return str(parsed(f'<div id="message-7-blocks">{blocks(text)}</div>'))
 
 
 @settings(max_examples=120, deadline=None)
@@ -111,12 +116,12 @@ def test_a_page_that_only_grows_shows_the_whole_in_the_end(text: str, cuts: list
 
     sent = "".join(growing.advance(shown_blocks("7", text[:cut])) for cut in cuts) + growing.end()
 
-    assert shown_in(sent) == [str(BeautifulSoup(html, "html.parser")) for html in shown_blocks("7", text)]
+    assert shown_in(sent) == [str(parsed(html)) for html in shown_blocks("7", text)]
 
 
 def shown_in(sent: str) -> list[str]:
     """The blocks that the style leaves visible: not those that have a newer version behind them."""
-    soup = BeautifulSoup(sent, "html.parser")
+    soup = parsed(sent)
     assert is_balanced(sent)
     if not soup.contents:
         return []
@@ -188,7 +193,7 @@ def test_a_growing_block_is_not_sent_again() -> None:
 def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
     html = blocks("```\na\n```\n\n- item\n\n  ```\n  b\n  ```\n\n  ```\n  c\n  ```\n")
 
-    soup = BeautifulSoup(html, "html.parser")
+    soup = parsed(html)
     buttons = [str(button["for"]) for button in soup.select("clipboard-copy")]
     assert len(set(buttons)) == 3
     assert [soup.select_one(f"#{name}").get_text() for name in buttons] == ["a\n", "b\n", "c\n"]  # type: ignore[union-attr] # the buttons name them
@@ -199,7 +204,7 @@ def test_text_cannot_forge_what_surrounds_it() -> None:
         '</div><pre>x</pre>\n\n</hx-partial><hx-partial hx-target="body">y\n\n<div class="block" id="m7-0">'
     )
 
-    soup = BeautifulSoup(blocks(hostile), "html.parser")
+    soup = parsed(blocks(hostile))
 
     assert soup.select("clipboard-copy, hx-partial, pre[id]") == []
     assert hostile.split("\n")[0] in soup.get_text()
