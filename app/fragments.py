@@ -9,18 +9,19 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 
 from markupsafe import Markup
 
-from app.markdown import render
+from app.markdown import NOTHING, Rendering, grown
 
 CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
 TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
-# In characters; from here on a rendering can cost milliseconds.
-_LONG = 20_000
+# In characters; to render more than that takes more than a millisecond.
+_LONG = 8_000
+_REMEMBERED = 64
+_STEP = 256
 # Where `render` puts a code block's head before its code; nothing in a text can write this.
 _CODE = "</div><pre>"
 # What scrolls in itself must be reached by the keyboard.
@@ -39,7 +40,9 @@ def changes(place: str, seen: Sequence[str] | None, now: Sequence[str]) -> str:
     if seen is None:
         elements = "".join(_element(place, number, html) for number, html in enumerate(now))
         return _fragment(f"#message-{place}-blocks", "innerMorph", elements)
-    changed = [_change(place, number, *pair) for number, pair in enumerate(zip(seen, now, strict=False))]
+    same = _same(seen, now)
+    pairs = zip(seen[same:], now[same:], strict=False)
+    changed = [_change(place, number, *pair) for number, pair in enumerate(pairs, same)]
     gone = [_fragment(f"#{_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
     added = "".join(_element(place, n, now[n]) for n in range(len(seen), len(now)))
     appended = _fragment(f"#message-{place}-blocks", "beforeend", added) if added else ""
@@ -48,19 +51,63 @@ def changes(place: str, seen: Sequence[str] | None, now: Sequence[str]) -> str:
 
 async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
     """`shown_blocks`, beside the event loop where that takes long."""
-    if len(text) < _LONG:
+    known = _latest.get(place)
+    if known and (known.text, known.running) == (text, running):
+        return known.blocks
+    if len(text) - (len(known.rendering.settled_text) if known else 0) < _LONG:
         return shown_blocks(place, text, running=running)
     return await asyncio.to_thread(shown_blocks, place, text, running=running)
 
 
-@lru_cache(maxsize=32)
 def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
     """The rendered blocks of a text, with a copy button at each piece of code.
 
-    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. Remembered, so that
-    all readers of an answer share one rendering.
+    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
+    last at a place is remembered, so that all readers of an answer share one rendering, and only what
+    is new in it is rendered.
     """
-    return tuple(_with_controls(_id(place, number), html) for number, html in enumerate(render(text)))
+    known = _latest.get(place, _Shown())
+    if (known.text, known.running) != (text, running):
+        known = _Shown.after(known, place, text, running=running)
+        _latest.pop(place, None)
+        _latest[place] = known
+        while len(_latest) > _REMEMBERED:
+            _latest.pop(next(iter(_latest)), None)
+    return known.blocks
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What was shown last at one place."""
+
+    text: str = ""
+    running: bool = False
+    rendering: Rendering = NOTHING
+    blocks: tuple[str, ...] = ()
+
+    @classmethod
+    def after(cls, before: "_Shown", place: str, text: str, *, running: bool) -> "_Shown":
+        """What is to be shown now, with the settled blocks as they were."""
+        rendering = grown(before.rendering, text, running=running)
+        kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
+        kept = min(kept, rendering.settled)
+        new = (
+            _with_controls(_id(place, number), html)
+            for number, html in enumerate(rendering.blocks[kept:], kept)
+        )
+        return cls(text, running, rendering, (*before.blocks[:kept], *new))
+
+
+# Threads may find one another's work there, or do it twice; what they find is never wrong.
+_latest: dict[str, _Shown] = {}
+
+
+def _same(seen: Sequence[str], now: Sequence[str]) -> int:
+    """How many of the first blocks are the same, at least; in steps, since there can be many thousands."""
+    same = 0
+    while same < len(seen) and seen[same : same + _STEP] == now[same : same + _STEP]:
+        same += _STEP
+    return min(same, len(seen))
 
 
 def _change(place: str, number: int, old: str, new: str) -> str:

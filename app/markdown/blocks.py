@@ -1,0 +1,148 @@
+"""Blocks: the parser's HTML → what is shown, safe, one top-level piece at a time."""
+
+import re
+from functools import lru_cache
+from html import escape, unescape
+
+import nh3
+
+from app.markdown.highlighting import CLASSES, highlight
+from app.markdown.limits import DEEPEST
+from app.markdown.pieces import CODE
+
+_LONGEST_LABEL = 30
+
+
+def block(piece: str) -> str | None:
+    """A piece as one well-formed, safe HTML string; None if it is nested too deep for a browser.
+
+    Remembered, by the size of the piece, so that the memory has a bound.
+    """
+    if len(piece) <= 2_000:
+        return _finish_small(piece)
+    return _finish_large(piece) if len(piece) <= 100_000 else _finish(piece)
+
+
+def _finish(piece: str) -> str | None:
+    rewriter = _Rewriter()
+    html = _TAG.sub(rewriter, piece)
+    return None if rewriter.deepest > DEEPEST else _SANITIZER.clean(html)
+
+
+_finish_small = lru_cache(maxsize=8192)(_finish)
+_finish_large = lru_cache(maxsize=64)(_finish)
+
+
+class _Rewriter:
+    """Turns each tag of the parser into ours, keeping count of what is open."""
+
+    def __init__(self) -> None:
+        self.deepest = 0
+        self._depth = 0
+        self._links: list[bool] = []  # those open, and whether each is shown as a link
+
+    def __call__(self, tag: re.Match[str]) -> str:
+        match tag["name"]:
+            case None:
+                return _other(tag)
+            case "a":
+                return self._end_of_link() if tag["end"] else self._link(tag["attributes"])
+            case "img":
+                return _image(tag["attributes"], in_link=any(self._links))
+            case "br" | "hr" as void:
+                return f"<{void}>"
+            case name:
+                return self._end(name) if tag["end"] else self._start(name, tag["attributes"])
+
+    def _start(self, name: str, attributes: str) -> str:
+        self._depth += 1
+        self.deepest = max(self.deepest, self._depth)
+        if name in _STARTS:
+            return _STARTS[name]
+        kept = _KEPT.search(attributes)
+        return f"<{name}{kept[0] if kept else ''}>"
+
+    def _end(self, name: str) -> str:
+        self._depth -= 1
+        return _ENDS.get(name, f"</{name}>")
+
+    def _link(self, attributes: str) -> str:
+        url = attributes.partition('href="')[2].partition('"')[0]
+        # comrak lets an address in angle brackets be a link inside a link.
+        self._links.append(not any(self._links) and _LINK.fullmatch(unescape(url)) is not None)
+        return f'<a href="{url}">' if self._links[-1] else ""
+
+    def _end_of_link(self) -> str:
+        return "</a>" if self._links.pop() else ""
+
+
+def _other(tag: re.Match[str]) -> str:
+    if tag["code"] is not None:
+        return _code_block(tag)
+    if tag["task"]:
+        # Text, not a form control: it can do nothing, and needs no name to be read out.
+        mark = "☑" if tag["done"] else "☐"
+        return f'{"<p>" if tag["paragraph"] else ""}<span class="task">{mark}</span> '
+    return ""  # the way back from a footnote: without ids it leads nowhere
+
+
+def _code_block(block: re.Match[str]) -> str:
+    code, language = unescape(block["code"]), unescape(block["language"] or "")
+    shown = escape(code) if block["open"] or not language else highlight(code, language)
+    label = escape(language[:_LONGEST_LABEL])
+    # Only here `</div><pre>` is written: the controls of a code block are put at that place.
+    return (
+        f'<div class="code"><div class="code-head"><span class="code-language">{label}</span></div>'
+        f"<pre><code>{shown}</code></pre></div>"
+    )
+
+
+def _image(attributes: str, *, in_link: bool) -> str:
+    """A link to the image, with its host; its description alone where there can be no link."""
+    url = attributes.partition('src="')[2].partition('"')[0]
+    description = attributes.partition('alt="')[2].partition('"')[0]
+    link = _LINK.fullmatch(unescape(url))
+    host = escape(link["host"] or "") if link else ""
+    if not host or in_link:
+        return description or host
+    return f'<a href="{url}">{f"{description} ({host})".strip()}</a>'
+
+
+_TAG = re.compile(
+    CODE.pattern
+    + r'|(?P<task><input type="checkbox" (?P<done>checked="" )?disabled="" />) (?P<paragraph><p [^>]*>)?'
+    + r'| ?<a href="#fnref-[^"]*" class="footnote-backref"[^>]*>[^<]*(?:<sup[^>]*>[^<]*</sup>)?</a>'
+    + r"|<(?P<end>/?)(?P<name>[a-z0-9]+)(?P<attributes>[^>]*)>"
+)
+_STARTS = {
+    "pre": '<pre class="plain">',
+    "section": '<section class="footnotes">',
+    "table": '<div class="table"><table>',
+}
+_ENDS = {"table": "</table></div>"}
+_KEPT = re.compile(r' (?:start="\d+"|align="[a-z]+")')
+# Absolute, and read by every browser as the host that it shows: no `https:path`, no name before an `@`.
+_LINK = re.compile(
+    r"https?://(?P<host>\[[\da-f:.]+\]|[^\s/?#@\\:\[\]]+)(?::\d+)?(?:[/?#]\S*)?|mailto:\S+", re.IGNORECASE
+)
+
+
+_TAGS = """
+a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
+thead tr ul
+"""
+_SANITIZER = nh3.Cleaner(
+    tags=set(_TAGS.split()),
+    clean_content_tags=set(),
+    attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}},
+    allowed_classes={
+        "div": {"code", "code-head", "table"},
+        "pre": {"plain"},
+        "section": {"footnotes"},
+        "span": {"code-language", "task", *CLASSES},
+    },
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    link_rel="nofollow noopener noreferrer",
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+)

@@ -1,0 +1,124 @@
+"""Growth: a text's rendering, got from that of its beginning by rendering only what can have changed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.markdown.blocks import block
+from app.markdown.limits import LONGEST, is_too_intricate, is_too_large, unformatted
+from app.markdown.parsers import ParserError, to_html
+from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
+from app.markdown.unfinished import completed, without_undecided_end
+from app.text import clean
+
+# In characters: below this it is not worth the trouble to tell what is settled.
+_SETTLED_FROM = 4_000
+# A block that is longer is not looked through for what it has begun: its end is a small part of it.
+_LONGEST_COMPLETED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A text's blocks. The first ones, those of the settled text, are settled: they stay."""
+
+    blocks: tuple[str, ...] = ()
+    settled: int = 0
+    settled_text: str = ""
+    settled_length: int = 0
+    """Of the settled blocks together, in characters."""
+
+
+NOTHING = Rendering()
+
+
+def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
+    """The rendering of a text; it costs little where the one before is of the text's beginning.
+
+    The blocks depend on the text, and on whether more of it is to come (`running`), and on nothing else.
+    """
+    settled = before if text.startswith(before.settled_text) else NOTHING
+    try:
+        if len(text) > LONGEST:
+            raise ParserError
+        return _grown(settled, text, running=running)
+    except ParserError:
+        return Rendering(tuple(unformatted(clean(text))))
+
+
+def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
+    uncleaned = text[len(before.settled_text) :]
+    tail = clean(uncleaned)
+    if running:
+        tail = without_undecided_end(tail)
+    pieces = _pieces(tail)
+    defines = _has_definition(tail, pieces)
+    if defines and "[" in before.settled_text:
+        # It can make a link of what stands far above it.
+        return _grown(NOTHING, text, running=running)
+    last = _as_it_will_read(tail, pieces) if running and not defines else pieces[-1:]
+    blocks = [html for piece in (*pieces[:-1], *last) if (html := block(piece.html))]
+    length = before.settled_length + sum(map(len, blocks))
+    if len(blocks) < len(pieces[:-1]) + len(last) or is_too_large(length, len(text)):
+        raise ParserError
+    all_blocks = (*before.blocks[: before.settled], *blocks)
+    if defines or len(tail) < _SETTLED_FROM or not uncleaned.startswith(tail):
+        return Rendering(all_blocks, before.settled, before.settled_text, before.settled_length)
+    number, size = _settled_pieces(tail, pieces)
+    return Rendering(
+        all_blocks,
+        before.settled + number,
+        text[: len(before.settled_text) + size],
+        before.settled_length + sum(map(len, blocks[:number])),
+    )
+
+
+def _pieces(text: str) -> list[Piece]:
+    if is_too_intricate(text):
+        raise ParserError
+    pieces = split(to_html(text))
+    # Only the last piece can still grow, or the one before the footnotes.
+    pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]
+    return pieces
+
+
+def _as_it_will_read(text: str, pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The last piece with what it has begun brought to an end."""
+    last = pieces[-1:]
+    if not last or not last[0].line or ends_in_code(last[0]):
+        return last
+    source = "\n".join(text.split("\n")[last[0].line - 1 :])
+    complete = completed(source) if len(source) <= _LONGEST_COMPLETED else source
+    return last if complete == source else _pieces(complete)
+
+
+def _has_definition(text: str, pieces: Sequence[Piece]) -> bool:
+    """Whether the text may define what a link or a footnote means, in it or elsewhere."""
+    if "]:" not in text:
+        return False
+    # In code at top level it is none, and there it is not rare.
+    code = {line for piece in pieces for line in code_lines(piece)}
+    return any(
+        text.count("\n", 0, found.start("label")) + 1 not in code for found in _DEFINITION.finditer(text)
+    )
+
+
+def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, int]:
+    """How many of the first pieces stay as they are whatever follows, and how much of the text they are.
+
+    A piece in front of an empty line and of a piece that has begun behind that, for good: there is a
+    third one. What the parser has open then is the document alone, so the rest can be read by itself.
+    """
+    if len(pieces) < 3 or "\n\n" not in text:
+        return 0, 0
+    starts = [0, 0, *(newline.end() for newline in re.finditer("\n", text))]
+    for number in range(len(pieces) - 2, 0, -1):
+        start = starts[pieces[number].line]
+        if text[max(start - 2, 0) : start] == "\n\n" and text[start] != "\ufeff":
+            return number, start
+    return 0, 0
+
+
+# In front of it there are at most the marks of the lists and quotes that it stands in.
+_DEFINITION = re.compile(
+    r"^[ \t>*+\-.)\d]*(?P<label>\[(?:[^\[\]\\]|\\.){1,1000}\]:)", re.MULTILINE | re.DOTALL
+)
