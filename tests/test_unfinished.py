@@ -153,6 +153,7 @@ def test_every_beginning_of_a_text_is_safe_and_whole(text: str) -> None:
         Page("".join(render(prefix, running=True)))
 
 
+@pytest.mark.timeout(5)
 @pytest.mark.parametrize(
     "part", ["*a ", "`", "[", "[^", "![", "](", "- ", "|", "**", "_a", "\\(", "$$", "(", "~~a "]
 )

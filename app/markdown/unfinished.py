@@ -114,6 +114,7 @@ class _Inline:
         """Stars, underscores or tildes: they begin or end what is between them."""
         run, before, after = mark[0], self._at(mark.start() - 1), self._at(mark.end())
         if run[0] == "~" and len(run) != 2:
+            self._end = self._end if after else mark.start()
             return
         within_word = run[0] == "_" and before.isalnum() and after.isalnum()
         may_begin = bool(after) and not after.isspace() and not within_word
