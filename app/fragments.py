@@ -15,6 +15,8 @@ from markupsafe import Markup
 
 from app.markdown import NOTHING, Rendering, grown
 
+# A block reads in the direction of its own text, whatever stands in another.
+BLOCK = '<div class="block" dir="auto"'
 CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
 TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
@@ -207,7 +209,7 @@ def _copy_button(code_id: str) -> str:
 
 
 def _element(place: str, number: int, html: str) -> str:
-    return f'<div class="block" id="{_id(place, number)}">{html}</div>'
+    return f'{BLOCK} id="{_id(place, number)}">{html}</div>'
 
 
 def _id(place: str, number: int) -> str:

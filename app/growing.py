@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.fragments import CLOSING_TAGS, TAG, VOID
+from app.fragments import BLOCK, CLOSING_TAGS, TAG, VOID
 
 # What stands before it has a newer version behind it. A mark of its own, since browsers do not look again at
 # what follows an element while that is still being read.
@@ -41,7 +41,7 @@ class GrowingAnswer:
         if target.startswith(self._open):
             grown, self._open = target[len(self._open) :], target
         else:
-            grown, self._open = f'{self._close()}{SUPERSEDED}<div class="block again">{target}', target
+            grown, self._open = f'{self._close()}{SUPERSEDED}<div class="block again" dir="auto">{target}', target
         return grown + (self._append(new, last + 1) if settled else "")
 
     def end(self) -> str:
@@ -51,9 +51,9 @@ class GrowingAnswer:
     def _append(self, new: Sequence[str], start: int) -> str:
         """Blocks from `start` on, the last one left open; a block before them is closed first."""
         parts = [self._close()] if start else []
-        parts += [f'<div class="block">{html}</div>' for html in new[start:-1]]
+        parts += [f"{BLOCK}>{html}</div>" for html in new[start:-1]]
         self._open = _without_end(new[-1])
-        return "".join(parts) + f'<div class="block">{self._open}'
+        return "".join(parts) + f"{BLOCK}>{self._open}"
 
     def _close(self) -> str:
         """End the elements that are open in the last block, and the block."""

@@ -150,7 +150,7 @@ def shown_in(sent: str) -> list[str]:
                 ("#m7-0>:last-child", "beforeend", "<li>d</li>"),
             ],
         ),
-        ("a", "a\n\nb", [("#message-7-blocks", "beforeend", '<div class="block" id="m7-1"><p>b</p></div>')]),
+        ("a", "a\n\nb", [("#message-7-blocks", "beforeend", '<div class="block" dir="auto" id="m7-1"><p>b</p></div>')]),
         ("a", "a\n===", [("#m7-0", "innerMorph", "<h1>a</h1>")]),
         ("a\n\n***", "a\n\n*** b", [("#m7-1", "innerMorph", "<p>*** b</p>")]),
         ("a", "a", []),
