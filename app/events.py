@@ -83,7 +83,7 @@ async def fragment_events(
                 before = await shown(place, answer.text[:seen], running=True)
             began = time()
             now = await shown(place, answer.text, running=answer.running)
-            if html := changes(place, before, now):
+            if html := changes(place, before, now, bare=True):
                 yield _event(html, id=str(len(answer.text)))
             before = now
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:

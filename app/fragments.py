@@ -1,15 +1,15 @@
 """Fragments: what a page must change to go from the blocks that it has to the blocks that there are.
 
-Pure. Each block of an answer stands in an element of its own, with an id made of the answer's and the
-block's number; a fragment names the element that it changes. A block that grew at its end is sent as
-what was added; one that changed otherwise is sent whole; the others are not sent.
+Each block of an answer stands in an element of its own, with an id made of the answer's and the block's
+number; a fragment names the element that it changes. A block that grew at its end is sent as what was
+added; one that changed otherwise is sent whole; the others are not sent. Most of what is sent only goes
+on where the text stands: that goes without a name, to the one place that the stream itself names (`TIP`).
 """
 
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from markupsafe import Markup
 
@@ -20,6 +20,9 @@ BLOCK = '<div class="block" dir="auto"'
 CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
 TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
+# A paragraph or heading, code, the last item of a simple list.
+_TIPS = (">:is(p,h1,h2,h3,h4,h5,h6)", ">.code>pre>code", ">:is(ul,ol)>li:last-child")
+_NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
 # In characters; to render more than that takes more than a millisecond.
 _LONG = 8_000
 _REMEMBERED = 64
@@ -37,18 +40,30 @@ def page_blocks(place: str, shown: Iterable[str]) -> Markup:
     return Markup("".join(_element(place, number, html) for number, html in enumerate(shown)))  # noqa: S704 - as said above
 
 
-def changes(place: str, seen: Sequence[str] | None, now: Sequence[str]) -> str:
-    """The fragments that turn the blocks of a page into those that there are; `seen` is None if unknown."""
+def changes(place: str, seen: Sequence[str] | None, now: Sequence[str], *, bare: bool = False) -> str:
+    """The fragments that turn the blocks of a page into those that there are; `seen` is None if unknown.
+
+    With `bare`, what goes on at the `TIP` comes first, and without an element around it.
+    """
     if seen is None:
         elements = "".join(_element(place, number, html) for number, html in enumerate(now))
         return _fragment(f"#message-{place}-blocks", "innerMorph", elements)
     same = _same(seen, now)
-    pairs = zip(seen[same:], now[same:], strict=False)
-    changed = [_change(place, number, *pair) for number, pair in enumerate(pairs, same)]
+    changed = [
+        _change(place, number, seen[number], now[number], bare=bare and number == len(seen) - 1)
+        for number in range(same, min(len(seen), len(now)))
+    ]
     gone = [_fragment(f"#{_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
     added = "".join(_element(place, n, now[n]) for n in range(len(seen), len(now)))
-    appended = _fragment(f"#message-{place}-blocks", "beforeend", added) if added else ""
-    return "".join(changed + gone) + appended
+    appended = _fragment(f"#message-{place}-blocks", "append", added) if added else ""
+    # A bare piece is first, whatever else changes.
+    return "".join(reversed(changed)) + "".join(gone) + appended
+
+
+def tip(place: str | int) -> str:
+    """The CSS selector of the place where the text of an answer goes on, most of the time."""
+    last = f"#message-{place}-blocks>:last-child"
+    return ",".join(last + tip for tip in _TIPS)
 
 
 async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
@@ -112,8 +127,35 @@ def _same(seen: Sequence[str], now: Sequence[str]) -> int:
     return min(same, len(seen))
 
 
-def _change(place: str, number: int, old: str, new: str) -> str:
-    return "" if old == new else _inner_change(f"#{_id(place, number)}", old, new)
+def _change(place: str, number: int, old: str, new: str, *, bare: bool) -> str:
+    if old == new:
+        return ""
+    added = _added_at_tip(old, new) if bare else ""
+    return added if added.strip() else _inner_change(f"#{_id(place, number)}", old, new)
+
+
+def _added_at_tip(old: str, new: str) -> str:
+    """What was added where `tip` points in a block, if nothing else changed."""
+    end = _behind_tip(old)
+    begin = old.removesuffix(end)
+    if not end or not new.startswith(begin) or not new.endswith(end):
+        return ""
+    added = new[len(begin) : -len(end)]
+    return added if is_balanced(added) else ""
+
+
+def _behind_tip(block: str) -> str:
+    """What is behind the place in a block where `tip` points; empty if it points nowhere in it."""
+    match block[1:2]:
+        case "p" | "h" if block.startswith(("<p>", "<h1", "<h2", "<h3", "<h4", "<h5", "<h6")):
+            return block[block.rfind("</") :]
+        case "d" if block.startswith('<div class="code">'):
+            return "</code></pre></div>"
+        case "u" | "o":
+            end = f"</li></{block[1:3]}>"
+            last_item = block[block.rfind("<li>") : -len(end)]
+            return "" if _NOT_SIMPLE.search(last_item) else end
+    return ""
 
 
 def _inner_change(target: str, old: str, new: str) -> str:
@@ -123,7 +165,7 @@ def _inner_change(target: str, old: str, new: str) -> str:
     last child, so that a growing list sends its last item and a growing table its last cell.
     """
     if new.startswith(old):
-        return _fragment(target, "beforeend", new[len(old) :])
+        return _fragment(target, "append", new[len(old) :])
     place = _last_element(old)
     if place and new.startswith(old[: place.inner_start]):
         end = _end_of(new, place.start)
@@ -132,7 +174,7 @@ def _inner_change(target: str, old: str, new: str) -> str:
             inner = (old[place.inner_start : place.inner_end], new[place.inner_start : end.inner_end])
             behind = new[end.end :]
             return (_inner_change(target + ">:last-child", *inner) if changed else "") + (
-                _fragment(target, "beforeend", behind) if behind else ""
+                _fragment(target, "append", behind) if behind else ""
             )
     return _fragment(target, "innerMorph", new)
 
@@ -217,4 +259,4 @@ def _id(place: str, number: int) -> str:
 
 
 def _fragment(target: str, swap: str, html: str) -> str:
-    return f'<hx-partial hx-target="{escape(target)}" hx-swap="{swap}">{html}</hx-partial>'
+    return f'<hx-partial hx-target="{target}" hx-swap={swap}>{html}</hx-partial>'

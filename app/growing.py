@@ -41,7 +41,10 @@ class GrowingAnswer:
         if target.startswith(self._open):
             grown, self._open = target[len(self._open) :], target
         else:
-            grown, self._open = f'{self._close()}{SUPERSEDED}<div class="block again" dir="auto">{target}', target
+            grown, self._open = (
+                f'{self._close()}{SUPERSEDED}<div class="block again" dir="auto">{target}',
+                target,
+            )
         return grown + (self._append(new, last + 1) if settled else "")
 
     def end(self) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from app.fragments import tip
 from app.static_files import StaticFiles
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -31,7 +32,11 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            hx=hx, path=path, static=pass_context(_static(static)), data_url=static.data_url
+            hx=hx,
+            path=path,
+            tip=tip,
+            static=pass_context(_static(static)),
+            data_url=static.data_url,
         )
 
     def render(self, request: Request, template: str, **context: Any) -> str:

@@ -19,7 +19,7 @@ from app.templating import TEMPLATES
 ROOT = Path(__file__).parent.parent
 STATIC = ROOT / "static"
 SHIPPED_TEMPLATES = sorted(str(path.relative_to(TEMPLATES)) for path in TEMPLATES.rglob("*.html"))
-GLOBAL_NAMES = {"hx", "path", "static", "data_url", "nonce"}
+GLOBAL_NAMES = {"hx", "path", "static", "tip", "data_url", "nonce"}
 
 ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] target:textarea prevent"
 
