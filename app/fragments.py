@@ -20,8 +20,16 @@ BLOCK = '<div class="block" dir="auto"'
 CLOSING_TAGS = re.compile(r"(?:</[a-z0-9-]+>)+$")
 TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)[^>]*>")
 VOID = {"br", "hr", "img", "input", "wbr"}
-# A paragraph or heading, code, the last item of a simple list.
-_TIPS = (">:is(p,h1,h2,h3,h4,h5,h6)", ">.code>pre>code", ">:is(ul,ol)>li:last-child")
+# A paragraph or heading, code, the last item of a list, and that of a list in it.
+_SIMPLE_ITEM = "li:last-child:not(:has(>:is(p,ul,ol,div,blockquote)))"
+_TIPS = (
+    ">:is(p,h1,h2,h3,h4,h5,h6)",
+    ">.code>pre>code",
+    f">:is(ul,ol)>{_SIMPLE_ITEM}",
+    ">:is(ul,ol)>li:last-child>p:last-child",
+    f">:is(ul,ol)>li:last-child>:is(ul,ol):last-child>{_SIMPLE_ITEM}",
+)
+_ENDS_OF_LISTS = re.compile(r"(?:</p></li></[uo]l>|(?:</li></[uo]l>){1,2})$")
 _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
 # In characters; to render more than that takes more than a millisecond.
 _LONG = 8_000
@@ -152,9 +160,10 @@ def _behind_tip(block: str) -> str:
         case "d" if block.startswith('<div class="code">'):
             return "</code></pre></div>"
         case "u" | "o":
-            end = f"</li></{block[1:3]}>"
-            last_item = block[block.rfind("<li>") : -len(end)]
-            return "" if _NOT_SIMPLE.search(last_item) else end
+            found = _ENDS_OF_LISTS.search(block)
+            start = block.rfind("<p>" if found and found[0].startswith("</p>") else "<li>")
+            if found and not _NOT_SIMPLE.search(block, start + 3, found.start()):
+                return found[0]
     return ""
 
 
