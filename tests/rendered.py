@@ -4,14 +4,25 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
-from app.markdown import render
+from app.markdown import mathematics, render
 from app.markdown.highlighting import CLASSES
 
 TAGS = """
 a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
 thead tr ul
 """
-CLASS_NAMES = {"code", "code-head", "code-language", "table", "plain", "note", "footnotes", "task", *CLASSES}
+CLASS_NAMES = {
+    "formula",
+    "code",
+    "code-head",
+    "code-language",
+    "table",
+    "plain",
+    "note",
+    "footnotes",
+    "task",
+    *CLASSES,
+}
 ATTRIBUTES = {
     ("a", "href"): r"(?i)(https?://[^\s/\\]|mailto:\S).*",
     ("a", "target"): "_blank",
@@ -19,7 +30,13 @@ ATTRIBUTES = {
     ("ol", "start"): r"\d+",
     ("td", "align"): "left|center|right",
     ("th", "align"): "left|center|right",
-    **{(tag, "class"): "|".join(CLASS_NAMES) for tag in ("div", "p", "pre", "section", "span")},
+    **{(tag, "class"): "|".join(CLASS_NAMES) for tag in ("code", "div", "p", "pre", "section", "span")},
+    **{
+        (tag, name): "|".join(map(re.escape, values))
+        for tag, attributes in mathematics.ATTRIBUTES.items()
+        for name, values in attributes.items()
+    },
+    **{(tag, "class"): f"(?:(?:{'|'.join(names)}) ?)+" for tag, names in mathematics.CLASSES.items()},
 }
 HEAD = '<div class="code"><div class="code-head"><span class="code-language">{}</span></div><pre><code>'
 END = "</code></pre></div>"
@@ -40,7 +57,7 @@ class Page(HTMLParser):
         assert self._open == [], "an element is not closed"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in TAGS.split()
+        assert tag in TAGS.split() or tag in mathematics.TAGS
         raw = self.get_starttag_text() or ""
         assert "<" not in raw[1:]
         for name, value in attrs:

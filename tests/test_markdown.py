@@ -69,6 +69,59 @@ def test_a_growing_paragraph_grows_at_its_end() -> None:
         assert render(text) == [f"<p>{text.rstrip()}</p>"]
 
 
+# Formulas
+
+
+@pytest.mark.parametrize("text", ["$x$", r"\(x\)"])
+def test_a_formula_is_mathml(text: str) -> None:
+    assert render(text) == ["<p><math><mi>x</mi></math></p>"]
+
+
+@pytest.mark.parametrize("text", ["$$x$$", r"\[x\]", "\\[\nx\n\\]", "$$\nx\n$$"])
+def test_a_formula_may_have_lines_of_its_own(text: str) -> None:
+    assert render(text) == ['<p><math display="block"><mi>x</mi></math></p>']
+
+
+@pytest.mark.parametrize("text", [r"\(\nonsense\)", r"$\nonsense$", r"$$\nonsense$$", "\\(\n\\nonsense\n\\)"])
+def test_what_is_no_formula_is_shown_as_its_source(text: str) -> None:
+    assert [part.strip() for part in read(text).text] == ["\\nonsense"]
+    assert '<code class="formula">' in render(text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$5 and $6",
+        "$5 (cheap) and 10$",
+        "from US$7, or 3$",
+        "$HOME/$USER",
+        "`$x$`",
+        "\\$x\\$",
+        "US$5-$6",
+        "5 $ a $ b",
+    ],
+)
+def test_money_and_code_are_no_formulas(text: str) -> None:
+    assert "<math" not in render(text)[0]
+    assert read(text).text == [text.replace("\\", "").strip("`")]
+
+
+@pytest.mark.parametrize("line", ["+ b", "- b", "= b", "> b", "=", "# b", "1. b", "* b"])
+@pytest.mark.parametrize("margin", ["", "  ", "> ", "- "])
+def test_a_line_of_a_formula_begins_no_block(margin: str, line: str) -> None:
+    rest = margin.replace("-", " ")
+    html = "".join(render(f"{margin}\\[\n{rest}a\n{rest}{line}\n{rest}\\]"))
+
+    assert html.count("<math" if "#" not in line else "<code") == 1
+    assert not re.search(r"<(?:h\d|hr)", html)
+    assert html.count("<li>") == ("-" in margin)
+    assert html.count("<blockquote>") == (">" in margin)
+
+
+def test_in_code_a_formula_is_as_it_was_written() -> None:
+    assert read("```\n\\[\n- a\n\\]\n```").code == ["\\[\n- a\n\\]\n"]
+
+
 # Links and images
 
 

@@ -35,6 +35,11 @@ def shown(text: str) -> str:
         ("# a *b", "<h1>a <em>b</em></h1>"),
         ("> a *b", "<blockquote><p>a <em>b</em></p></blockquote>"),
         ("- a\n- b **c", "<ul><li>a</li><li>b <strong>c</strong></li></ul>"),
+        (r"a \(b_1 + \frac{c", r"<p>a <code>b_1 + \frac{c</code></p>"),
+        (r"a **b \(c", r"<p>a <strong>b <code>c</code></strong></p>"),
+        ("\\[\nb\n+ c", "<p><code>b + c</code></p>"),
+        ("$$ a", "<p><code>a</code></p>"),
+        (r"a \(", "<p>a</p>"),
         ("*a\n\nb", "<p>*a</p><p>b</p>"),
     ],
 )

@@ -6,6 +6,7 @@ from html import escape, unescape
 
 import nh3
 
+from app.markdown import mathematics
 from app.markdown.highlighting import CLASSES, highlight
 from app.markdown.limits import DEEPEST
 from app.markdown.pieces import CODE
@@ -79,6 +80,8 @@ class _Rewriter:
 def _other(tag: re.Match[str]) -> str:
     if tag["code"] is not None:
         return _code_block(tag)
+    if tag["math"]:
+        return _formula(tag)
     if tag["task"]:
         # Text, not a form control: it can do nothing, and needs no name to be read out.
         mark = "☑" if tag["done"] else "☐"
@@ -97,6 +100,21 @@ def _code_block(block: re.Match[str]) -> str:
     )
 
 
+def _formula(tag: re.Match[str]) -> str:
+    """A formula as MathML, as its source where that is no TeX; text that only looks like one as text."""
+    source = unescape(tag["math"])
+    is_display = tag["style"] == "display"
+    # Between two dollar signs, not in `\\(…\\)`, there may be anything.
+    width = int(tag["end_column"]) - int(tag["column"]) + 1 - len(source.encode())
+    if (
+        not is_display
+        and (width == 2 or tag["first_line"] != tag["last_line"])
+        and mathematics.is_prose(source)
+    ):
+        return f"${tag['math']}$"
+    return mathematics.mathml(source, display=is_display) or f'<code class="formula">{tag["math"]}</code>'
+
+
 def _image(attributes: str, *, in_link: bool) -> str:
     """A link to the image, with its host; its description alone where there can be no link."""
     url = attributes.partition('src="')[2].partition('"')[0]
@@ -110,6 +128,9 @@ def _image(attributes: str, *, in_link: bool) -> str:
 
 _TAG = re.compile(
     CODE.pattern
+    + r'|<span data-math-style="(?P<style>inline|display)" '
+    + r'data-sourcepos="(?P<first_line>\d+):(?P<column>\d+)-(?P<last_line>\d+):(?P<end_column>\d+)">'
+    + r"(?P<math>[^<]*)</span>"
     + r'|(?P<task><input type="checkbox" (?P<done>checked="" )?disabled="" />) (?P<paragraph><p [^>]*>)?'
     + r'| ?<a href="#fnref-[^"]*" class="footnote-backref"[^>]*>[^<]*(?:<sup[^>]*>[^<]*</sup>)?</a>'
     + r"|<(?P<end>/?)(?P<name>[a-z0-9]+)(?P<attributes>[^>]*)>"
@@ -132,10 +153,13 @@ a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span st
 thead tr ul
 """
 _SANITIZER = nh3.Cleaner(
-    tags=set(_TAGS.split()),
+    tags={*_TAGS.split(), *mathematics.TAGS},
     clean_content_tags=set(),
     attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}},
+    tag_attribute_values=mathematics.ATTRIBUTES,
     allowed_classes={
+        **mathematics.CLASSES,
+        "code": {"formula"},
         "div": {"code", "code-head", "table"},
         "pre": {"plain"},
         "section": {"footnotes"},

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.markdown.blocks import block
+from app.markdown.displays import bare, shielded
 from app.markdown.limits import LONGEST, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import ParserError, to_html
 from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
@@ -48,8 +49,8 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     uncleaned = text[len(before.settled_text) :]
     tail = clean(uncleaned)
-    if running:
-        tail = without_undecided_end(tail)
+    is_clean = tail == uncleaned
+    tail = shielded(without_undecided_end(tail) if running else tail)
     pieces = _pieces(tail)
     defines = _has_definition(tail, pieces)
     if defines and "[" in before.settled_text:
@@ -61,13 +62,13 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     if len(blocks) < len(pieces[:-1]) + len(last) or is_too_large(length, len(text)):
         raise ParserError
     all_blocks = (*before.blocks[: before.settled], *blocks)
-    if defines or len(tail) < _SETTLED_FROM or not uncleaned.startswith(tail):
+    if defines or len(tail) < _SETTLED_FROM or not is_clean:
         return Rendering(all_blocks, before.settled, before.settled_text, before.settled_length)
-    number, size = _settled_pieces(tail, pieces)
+    number, settled = _settled_pieces(tail, pieces)
     return Rendering(
         all_blocks,
         before.settled + number,
-        text[: len(before.settled_text) + size],
+        before.settled_text + settled,
         before.settled_length + sum(map(len, blocks[:number])),
     )
 
@@ -75,7 +76,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 def _pieces(text: str) -> list[Piece]:
     if is_too_intricate(text):
         raise ParserError
-    pieces = split(to_html(text))
+    pieces = split(bare(to_html(text)))
     # Only the last piece can still grow, or the one before the footnotes.
     pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]
     return pieces
@@ -102,20 +103,20 @@ def _has_definition(text: str, pieces: Sequence[Piece]) -> bool:
     )
 
 
-def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, int]:
-    """How many of the first pieces stay as they are whatever follows, and how much of the text they are.
+def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, str]:
+    """How many of the first pieces stay as they are whatever follows, and the text that they are.
 
     A piece in front of an empty line and of a piece that has begun behind that, for good: there is a
     third one. What the parser has open then is the document alone, so the rest can be read by itself.
     """
     if len(pieces) < 3 or "\n\n" not in text:
-        return 0, 0
+        return 0, ""
     starts = [0, 0, *(newline.end() for newline in re.finditer("\n", text))]
     for number in range(len(pieces) - 2, 0, -1):
         start = starts[pieces[number].line]
         if text[max(start - 2, 0) : start] == "\n\n" and text[start] != "\ufeff":
-            return number, start
-    return 0, 0
+            return number, bare(text[:start])
+    return 0, ""
 
 
 # In front of it there are at most the marks of the lists and quotes that it stands in.

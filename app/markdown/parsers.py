@@ -26,6 +26,7 @@ def to_html(text: str) -> str:
 def _extensions() -> comrak.ExtensionOptions:
     options = comrak.ExtensionOptions()
     options.autolink = options.footnotes = options.strikethrough = options.table = options.tasklist = True
+    options.math_dollars = options.math_latex = True
     return options
 
 

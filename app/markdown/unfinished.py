@@ -55,9 +55,17 @@ class _Inline:
             text = text[: start - len(mark)].rstrip()
         if not self._open and not self._brackets and self._end == len(self._text):
             return self._text
+        ends = ""
+        for mark, start in reversed(self._open):
+            if mark in _ENDS:
+                # Half a formula is shown as what is written of it.
+                source = " ".join(text[start:].split())
+                text = f"{text[: start - len(mark)]}{_QUOTE} {source} {_QUOTE}"
+            else:
+                ends += mark
         for begin, start in reversed(self._brackets):
             text = text[:begin] + text[start:]
-        return text + "".join(_ENDS.get(mark, mark) for mark, _ in reversed(self._open))
+        return text + ends
 
     def _read(self, mark: re.Match[str]) -> int:
         """Take note of a mark; where to look for the next one."""
@@ -149,5 +157,6 @@ _BEGINNING = re.compile(
 )
 _MARK = re.compile(r"\\[^\w\s()\[\]]|(?P<verbatim>`+|\$\$|\\\(|\\\[)|(?P<bracket>!?\[|\])|(?P<run>\*+|_+|~+)")
 _ADDRESS = re.compile(r"\((?:\\.|[^()\\]|\([^()]*\))*\)")
-_ENDS = {r"\(": r"\)", r"\[": r"\]"}
+_ENDS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
+_QUOTE = "`" * 9
 _WORD = re.compile(r"\S")
