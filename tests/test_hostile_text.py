@@ -154,6 +154,7 @@ TOO_MUCH = {
     "wide table in a quote": "> |" + "a|" * 1_000 + "\n> |" + "-|" * 1_000 + "\n" + "> a\n" * 24_000,
     "mail addresses": times("a@b.c "),
     "strikethroughs": times("~~a ~b ", 250_000),
+    "formulas without end": times("\\("),
     "longer than anyone reads": times("word ", 2_500_000),
 }
 MUCH = TOO_MUCH | {
@@ -174,6 +175,10 @@ MUCH = TOO_MUCH | {
     "footnote of itself": times("[^1]: [^1]\n"),
     "bare links": times("http://a.b/ "),
     "bare link": "http://a" + times(")"),
+    "formulas": times("$a$ "),
+    "displays": times("\\[\n+ a\n\\]\n\n"),
+    "amounts": times("$5 a$"),
+    "dollars": times("$$ $ "),
     "rules": times("---\n\n"),
     "headings": times("# a\n"),
     "fences": times("```\n"),

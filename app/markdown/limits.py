@@ -20,7 +20,7 @@ def is_too_intricate(text: str) -> bool:
 
     Each rule looks at what no empty line parts, so a text is too intricate if a part of it is.
     """
-    suspicious = "|" in text or text.count("~") * len(text) > _COSTLIEST_TILDES
+    suspicious = "|" in text or _has_costly_marks(text)
     if suspicious and any(map(_is_costly, _PARTS.split(text))):
         return True
     # comrak calls itself, with a copy of the rest of the line, for each mail address in the line.
@@ -39,11 +39,17 @@ def _is_costly(part: str) -> bool:
     columns = 1 + max((row.count("|") for row in _DELIMITER_ROW.findall(part)), default=0)
     if columns * part.count("\n") > len(part) + 20_000:
         return True
-    # Strikethroughs look for their beginning through all that came before in the paragraph.
-    return part.count("~") * len(part) > _COSTLIEST_TILDES
+    return _has_costly_marks(part)
+
+
+def _has_costly_marks(part: str) -> bool:
+    # Strikethroughs look for their beginning through all of the paragraph, formulas for their end.
+    formulas = part.count("\\(") + part.count("\\[")
+    return part.count("~") * len(part) > _COSTLIEST_TILDES or formulas * len(part) > _COSTLIEST_FORMULAS
 
 
 _COSTLIEST_TILDES = 10_000_000_000
+_COSTLIEST_FORMULAS = 1_000_000_000
 _COSTLIEST_ADDRESSES = 10_000_000
 _PARTS = re.compile(r"\n{2,}")
 # A row of nothing but what a table's delimiter row and the marks of lists and quotes are made of.

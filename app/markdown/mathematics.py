@@ -106,6 +106,7 @@ def mathml(source: str, *, display: bool) -> str | None:
     return _TAG.sub(_rewritten, _EMPTY_STRIKE.sub("", html)).replace("\xa0", "&nbsp;")
 
 
+@lru_cache(maxsize=4096)
 def is_prose(source: str) -> bool:
     r"""Whether what stands between two dollar signs is no formula: `$5 (cheap) and 10$`, `$HOME/$`."""
     text = source.strip()
