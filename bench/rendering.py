@@ -6,22 +6,21 @@ python -m bench.rendering
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
-from pathlib import Path
 from time import perf_counter
 
 from sse_starlette import ServerSentEvent
 
 from app.fragments import changes, page_blocks, shown_blocks
 from app.markdown import render
+from bench.text import SAMPLE, TOKENS, written
 
 TOKEN = 4
 """Characters, about, in English text and in code."""
 LENGTHS = (1_000, 6_000, 64_000, 500_000)
-ANSWER = (Path(__file__).parent.parent / "e2e" / "answer.md").read_text()
 KINDS = {
-    "mixed": ANSWER,
+    "mixed": SAMPLE,
     "prose": "Prose with some *words* in emphasis, a `name` or **two strong words**, goes on for a while "
     "until it comes to its end, as this one does. A second sentence follows it, and sometimes a third.\n\n",
     "code": "```python\n"
@@ -48,11 +47,11 @@ def flush_times() -> Iterable[dict[str, object]]:
     `whole` renders all of the text anew, as a page that is loaded does; it is the baseline of the same run.
     """
     for length in LENGTHS:
-        text = written(ANSWER, length)
+        text = written(SAMPLE, length)
         yield {
             "characters": length,
             "flush": round(statistics.median(flushes(text, 400)) * 1e6),
-            "whole": round(statistics.median(timed(lambda text=text: render(text)) for _ in range(5)) * 1e6),
+            "whole": round(statistics.median(timed(text) for _ in range(5)) * 1e6),
         }
 
 
@@ -72,7 +71,7 @@ def flushes(text: str, last: int, step: int = 20) -> Iterable[float]:
 def wire_sizes() -> Iterable[dict[str, object]]:
     """Bytes of events over those of the final HTML: 1,500 tokens at two speeds, 20 flushes a second."""
     for kind, sample in KINDS.items():
-        text = written(sample, 1_500 * TOKEN)
+        text = written(sample, TOKENS * TOKEN)
         for tokens_per_second in (100, 40):
             sent = list(events(text, tokens_per_second * TOKEN // 20))
             final = len(page_blocks("17", render(text)).encode())
@@ -96,15 +95,10 @@ def events(text: str, step: int) -> Iterable[int]:
             yield len(ServerSentEvent(html, id=str(end), sep="\n").encode())
 
 
-def written(sample: str, length: int) -> str:
-    """A text of a length, out of one sample again and again."""
-    return (sample * (length // len(sample) + 1))[:length]
-
-
-def timed(act: Callable[[], object]) -> float:
-    """How many seconds something takes."""
+def timed(text: str) -> float:
+    """How many seconds it takes to render a text whole."""
     start = perf_counter()
-    act()
+    render(text)
     return perf_counter() - start
 
 

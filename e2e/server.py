@@ -80,6 +80,12 @@ class Server:
         self._log.join(5)
 
     @property
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used (Linux)."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def port(self) -> int:
         """Where it listens."""
         return int(self._settings["PORT"])
