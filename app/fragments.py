@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from markupsafe import Markup
 
@@ -35,6 +36,9 @@ _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
 _LONG = 8_000
 _REMEMBERED = 64
 _STEP = 256
+# Only footnotes are written so.
+_REFERENCE = re.compile(r"<sup>(\d+)</sup>")
+_NOTE = re.compile(r'<li class="footnote">')
 # Where `render` puts a code block's head before its code; nothing in a text can write this.
 _CODE = "</div><pre>"
 # What scrolls in itself must be reached by the keyboard.
@@ -117,8 +121,7 @@ class _Shown:
         kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
         kept = min(kept, rendering.settled)
         new = (
-            _with_controls(_id(place, number), html)
-            for number, html in enumerate(rendering.blocks[kept:], kept)
+            _with_controls(place, number, html) for number, html in enumerate(rendering.blocks[kept:], kept)
         )
         return cls(text, running, rendering, (*before.blocks[:kept], *new))
 
@@ -243,11 +246,17 @@ def is_balanced(html: str) -> bool:
     return not open_elements
 
 
-def _with_controls(block_id: str, html: str) -> str:
+def _with_controls(place: str, number: int, html: str) -> str:
+    """A block with what a reader can do with it: copy code, scroll tables, follow footnotes."""
+    if "<sup>" in html:
+        html = _REFERENCE.sub(rf'<sup><a href="#note-{place}-\1" aria-label="Footnote \1">\1</a></sup>', html)
+    if html.startswith('<section class="footnotes">'):
+        notes = count(1)
+        html = _NOTE.sub(lambda _: f'<li class="footnote" id="note-{place}-{next(notes)}">', html)
     first, *rest = html.replace(_TABLE, _REACHABLE_TABLE).split(_CODE)
     shown = [first]
-    for number, part in enumerate(rest):
-        code_id = f"{block_id}-{number}"
+    for code, part in enumerate(rest):
+        code_id = f"{_id(place, number)}-{code}"
         shown.append(f'{_copy_button(code_id)}</div><pre id="{code_id}" tabindex="0">{part}')
     return "".join(shown)
 

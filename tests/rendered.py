@@ -12,6 +12,7 @@ a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span st
 thead tr ul
 """
 CLASS_NAMES = {
+    "footnote",
     "formula",
     "code",
     "code-head",
@@ -30,7 +31,7 @@ ATTRIBUTES = {
     ("ol", "start"): r"\d+",
     ("td", "align"): "left|center|right",
     ("th", "align"): "left|center|right",
-    **{(tag, "class"): "|".join(CLASS_NAMES) for tag in ("code", "div", "p", "pre", "section", "span")},
+    **{(tag, "class"): "|".join(CLASS_NAMES) for tag in ("code", "div", "li", "p", "pre", "section", "span")},
     **{
         (tag, name): "|".join(map(re.escape, values))
         for tag, attributes in mathematics.ATTRIBUTES.items()

@@ -229,6 +229,15 @@ def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
     assert [soup.select_one(f"#{name}").get_text() for name in buttons] == ["a\n", "b\n", "c\n"]  # type: ignore[union-attr] # the buttons name them
 
 
+def test_a_footnote_is_reached_by_its_number() -> None:
+    soup = parsed(blocks("One[^a], two[^b], one[^a].\n\n[^b]: B\n\n    - b\n\n[^a]: A\n"))
+
+    links = soup.select("sup > a")
+    notes = [soup.select_one(str(link["href"])) for link in links]
+    assert [note.get_text()[0] for note in notes if note] == ["A", "B", "A"]
+    assert len(soup.select("[id]")) == len({str(one["id"]) for one in soup.select("[id]")})
+
+
 def test_text_cannot_forge_what_surrounds_it() -> None:
     hostile = (
         '</div><pre>x</pre>\n\n</hx-partial><hx-partial hx-target="body">y\n\n<div class="block" id="m7-0">'

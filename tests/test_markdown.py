@@ -53,10 +53,14 @@ def test_a_task_of_a_loose_list_has_its_mark_in_its_paragraph() -> None:
     ]
 
 
+def test_a_footnote_in_a_link_is_a_number_in_brackets() -> None:
+    assert ">a[1]</a>" in render("[a[^x]](http://b.c)\n\n[^x]: d")[0]
+
+
 def test_footnotes_are_numbers_without_ids() -> None:
     assert render("a[^x] b[^x]\n\n[^x]: c") == [
         "<p>a<sup>1</sup> b<sup>1</sup></p>",
-        '<section class="footnotes"><ol><li><p>c</p></li></ol></section>',
+        '<section class="footnotes"><ol><li class="footnote"><p>c</p></li></ol></section>',
     ]
 
 

@@ -60,11 +60,17 @@ class _Rewriter:
         self.deepest = max(self.deepest, self._depth)
         if name in _STARTS:
             return _STARTS[name]
+        if name == "sup" and any(self._links):
+            return "["  # no link within a link
+        if name == "li" and ' id="fn-' in attributes:
+            return '<li class="footnote">'
         kept = _KEPT.search(attributes)
         return f"<{name}{kept[0] if kept else ''}>"
 
     def _end(self, name: str) -> str:
         self._depth -= 1
+        if name == "sup" and any(self._links):
+            return "]"
         return _ENDS.get(name, f"</{name}>")
 
     def _link(self, attributes: str) -> str:
@@ -86,7 +92,7 @@ def _other(tag: re.Match[str]) -> str:
         # Text, not a form control: it can do nothing, and needs no name to be read out.
         mark = "☑" if tag["done"] else "☐"
         return f'{"<p>" if tag["paragraph"] else ""}<span class="task">{mark}</span> '
-    return ""  # the way back from a footnote: without ids it leads nowhere
+    return ""  # the way back from a footnote: a browser has its own
 
 
 def _code_block(block: re.Match[str]) -> str:
@@ -161,6 +167,7 @@ _SANITIZER = nh3.Cleaner(
         **mathematics.CLASSES,
         "code": {"formula"},
         "div": {"code", "code-head", "table"},
+        "li": {"footnote"},
         "pre": {"plain"},
         "section": {"footnotes"},
         "span": {"code-language", "task", *CLASSES},
