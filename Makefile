@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
   $$p -c 'import sys,venv,ensurepip; sys.exit(sys.version_info<(3,11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint lock screenshots clean
+.PHONY: help run dev test lint lock bench screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,10 @@ lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+bench: $(VENV)/.chromium ## Measure what rendering and streaming cost, beside a baseline of the same run
+	@$(BIN)/python -m bench.rendering
+	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench.answer
 
 screenshots: $(VENV)/.chromium ## Write pictures of every page to screenshots/
 	@$(PYTEST) -q e2e/test_screenshots.py
