@@ -17,8 +17,9 @@ START_SECONDS = 20
 class Server:
     """The real command, `python -m app serve`, on a free port, with settings of its own only."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, module: str = "app", **settings: str) -> None:
         self.folder = folder
+        self._module = module
         self._settings = {
             "PORT": "0",
             "DATABASE_URL": f"sqlite:///{folder}/chat.db",
@@ -42,7 +43,7 @@ class Server:
         # In a folder without a .env, so that nothing of this machine is read.
         environment = {**kept, "PYTHONPATH": str(ROOT), **self._settings}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
+            [sys.executable, "-m", self._module, "serve"],
             cwd=self.folder,
             env=environment,
             stderr=subprocess.PIPE,

@@ -5,10 +5,12 @@ character of that number, and a line that begins with `;;` says what the family 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from html import escape
 from pathlib import Path
+
+from app.markdown import render
 
 FOLDER = Path(__file__).parent / "hostile_text"
 FAMILIES = sorted(file.stem for file in FOLDER.glob("*.txt"))
@@ -106,3 +108,25 @@ PLACES = {
 def placed(place: str, text: str) -> str:
     """An attempt at its place. Its later lines stand where the first does only by chance."""
     return PLACES[place].replace("{}", text)
+
+
+def messages(texts: Iterable[str], *, size: int = 20_000) -> list[str]:
+    """The texts as a few long messages, each text a piece by itself: what one leaves open is closed."""
+    found = [""]
+    for number, text in enumerate(texts):
+        if "]:" in text:  # the first definition of a name is the one that counts
+            text = text.replace("[^", f"[^{number}").replace("[a]", f"[a{number}]")
+        if len(found[-1]) + len(text) > size:
+            found.append("")
+        found[-1] += _closed(text) + "\n\n"
+    return found
+
+
+def _closed(text: str) -> str:
+    for end in ENDS:
+        if "<p>SENTINEL</p>" in render(f"{text}{end}\n\nSENTINEL"):
+            return text + end
+    return text
+
+
+ENDS = ["", "\n```", "\n~~~", "\n-->", "\n?>", "\n]]>", "\n>", "\n</script>"]

@@ -1,0 +1,56 @@
+"""Hostile texts in a browser: as prompts and as finished answers, with scripts and without."""
+
+from itertools import cycle
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from e2e.chat import Chat
+from e2e.probe import Probe
+from tests.hostile import DISGUISES, PLACES, everything, messages, placed
+from tests.upstream import Delta, Upstream
+
+PLAIN = messages(everything())
+PLACED = messages(
+    placed(place, text) for text, place in zip(everything(), cycle(PLACES), strict=False) if "\n" not in text
+)
+DISGUISED = messages(
+    DISGUISES[disguise](text) for text, disguise in zip(everything(), cycle(DISGUISES), strict=False)
+)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("texts", [PLAIN, PLACED, DISGUISED], ids=["plain", "placed", "disguised"])
+def test_nothing_of_a_hostile_text_acts(
+    new_context: Any, origin: str, upstream: Upstream, texts: list[str], scripts: bool
+) -> None:
+    page = new_context(java_script_enabled=scripts).new_page()
+    probe = Probe(page, origin)
+    chat = Chat(page)
+    chat.open()
+    upstream.will_say(Delta(reasoning="Hm."), "Hello.")
+    chat.send("Hello")
+    chat.expect_complete()
+    page.reload()
+    harmless = probe.frame()
+    elements = probe.check()
+
+    for text in texts:
+        prompt = text.encode("utf-8", "replace").decode()
+        chat.open()
+        upstream.will_say(Delta(reasoning=text), text)
+        chat.send(prompt)
+        chat.expect_complete()
+        title = page.title()
+        assert probe.check() > elements + 200
+        page.reload()
+        assert probe.check() > elements + 200
+        assert probe.frame() == harmless
+        assert page.title() == title
+        assert title.endswith(" · fastapi-llm")
+
+    chat.send("Are you still there?")
+    expect(chat.text).to_have_text("You said: Are you still there?")
+    chat.expect_complete()
+    probe.check()
