@@ -87,6 +87,6 @@ if __name__ == "__main__":
     # What is timed in the application is timed here by its readers.
     app.generation.FLUSH_SECONDS = 0
     app.wakeups.Bell = PacedBell  # type: ignore[misc] # in its place
-    app.main.WakeUps = PacedWakeUps  # type: ignore[misc] # in its place
-    app.main.prompt_llm_async = piece_by_piece  # type: ignore[assignment] # always given its provider
+    app.main.WakeUps = PacedWakeUps  # type: ignore[attr-defined] # the name that it is used by
+    app.main.prompt_llm_async = piece_by_piece  # type: ignore[attr-defined,assignment] # always given its provider
     app.cli.main()

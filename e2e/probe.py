@@ -79,7 +79,8 @@ CHECK = """
 FRAME = r"""
 () => [...new Set([...document.querySelectorAll("*")].filter(element => !element.closest(".prose *")).map(
   element => element.localName + "." + element.className.toString() + [...element.attributes].map(
-    ({name, value}) => ["id", "name", "for", "action"].includes(name) ? `${name}=${value.replace(/\d+/g, "N")}` : name
+    ({name, value}) =>
+      ["id", "name", "for", "action"].includes(name) ? `${name}=${value.replace(/\d+/g, "N")}` : name
   ).sort()))].sort()
 """
 
@@ -96,7 +97,7 @@ class Probe:
         page.on("request", self._request)
         page.on("framenavigated", self._navigated)
         for event in ("popup", "download", "worker", "websocket", "filechooser", "pageerror", "crash"):
-            page.on(event, lambda _, event=event: self.faults.append(event))  # type: ignore[call-overload] # any of them
+            page.on(event, lambda _, event=event: self.faults.append(event))
 
     def check(self) -> int:
         """Fail on whatever happened or stands in an answer so far; the number of elements in answers."""

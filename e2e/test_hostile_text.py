@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from app.providers import Delta
 from e2e.chat import Chat
 from e2e.probe import Probe
 from tests.hostile import DISGUISES, PLACES, everything, messages, placed
-from tests.upstream import Delta, Upstream
+from tests.upstream import Upstream
 
 PLAIN = messages(everything())
 PLACED = messages(
@@ -20,8 +21,11 @@ DISGUISED = messages(
 )
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-@pytest.mark.parametrize("texts", [PLAIN, PLACED, DISGUISED], ids=["plain", "placed", "disguised"])
+@pytest.mark.parametrize(
+    ("texts", "scripts"),
+    [(PLAIN, True), (PLAIN, False), (PLACED, True), (DISGUISED, True)],
+    ids=["scripts", "no scripts", "placed", "disguised"],
+)
 def test_nothing_of_a_hostile_text_acts(
     new_context: Any, origin: str, upstream: Upstream, texts: list[str], scripts: bool
 ) -> None:
