@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Dialog, Frame, Page, Request
 
+from app.markdown import mathematics
 from tests.rendered import ATTRIBUTES, CLASS_NAMES, TAGS
 
 # By the kind of request, where our own pages go.
@@ -18,15 +19,21 @@ REQUESTS = {
     "fetch": r"/completion(/\d+/fragments\?from=\d+)?|/messages/\d+|/draft|/offline|/model",
 }
 ALLOWED: dict[str, dict[str, str]] = {
-    **{tag: {} for tag in TAGS.split()},
+    **{tag: {} for tag in (*TAGS.split(), *mathematics.TAGS)},
     "clipboard-copy": {"for": r"m\d+[a-z]?-\d+-\d+", "role": "button", "tabindex": "0"},
 }
 for (tag, attribute), pattern in ATTRIBUTES.items():
-    if attribute != "class":
+    if attribute != "class" or tag in mathematics.CLASSES:
         ALLOWED[tag][attribute] = pattern.removeprefix("(?i)")
 # What the page adds to the rendered text.
 ALLOWED["pre"] |= {"id": r"m\d+[a-z]?-\d+-\d+", "tabindex": "0"}
-ALLOWED["div"] |= {"id": r"m\d+[a-z]?-\d+", "tabindex": "0", "role": "group", "aria-label": "Table"}
+ALLOWED["div"] |= {
+    "id": r"m\d+[a-z]?-\d+",
+    "dir": "auto",
+    "tabindex": "0",
+    "role": "group",
+    "aria-label": "Table",
+}
 ALLOWED["hr"] |= {"hidden": ""}
 CLASSES = [*CLASS_NAMES, "block", "again", "copy", "superseded"]
 
@@ -36,11 +43,12 @@ globalThis.hostileFaults = []
 globalThis.lookAtHostile = (element, allowed, classes) => {
   const faults = []
   const name = element.localName
-  const rules = Object.hasOwn(allowed, name) && element.namespaceURI.endsWith("/xhtml") ? allowed[name] : null
+  const known = Object.hasOwn(allowed, name) && /[/](xhtml|MathML)$/.test(element.namespaceURI)
+  const rules = known ? allowed[name] : null
   if (!rules) return ["element: " + element.outerHTML.slice(0, 200)]
   if (element.shadowRoot) faults.push("shadow root: " + name)
   for (const {name: attribute, value} of element.attributes) {
-    const known = attribute === "class"
+    const known = attribute === "class" && !Object.hasOwn(rules, "class")
       ? value.split(" ").every(part => !part || part.startsWith("htmx-") || classes.includes(part))
       : Object.hasOwn(rules, attribute) && new RegExp(`^(?:${rules[attribute]})$`, "is").test(value)
     if (!known || value.includes("<")) faults.push(`attribute: ${name} ${attribute}=${value}`)
