@@ -35,6 +35,9 @@ ALLOWED["div"] |= {
     "aria-label": "Table",
 }
 ALLOWED["hr"] |= {"hidden": ""}
+NOTE = r"note-\d+[a-z]?-\d+"
+ALLOWED["li"] |= {"id": NOTE}
+ALLOWED["a"] |= {"href": f"{ALLOWED['a']['href']}|#{NOTE}", "aria-label": r"Footnote \d+"}
 CLASSES = [*CLASS_NAMES, "block", "again", "copy", "superseded"]
 
 # In every page before its own scripts: looks at each change to an answer as it happens.
@@ -53,8 +56,8 @@ globalThis.lookAtHostile = (element, allowed, classes) => {
       : Object.hasOwn(rules, attribute) && new RegExp(`^(?:${rules[attribute]})$`, "is").test(value)
     if (!known || value.includes("<")) faults.push(`attribute: ${name} ${attribute}=${value}`)
   }
-  if (element.hasAttribute("href") && (!["http:", "https:", "mailto:"].includes(element.protocol) ||
-      element.host === location.host)) faults.push("link: " + element.outerHTML)
+  const leadsAway = ["http:", "https:", "mailto:"].includes(element.protocol) && element.host !== location.host
+  if (element.hasAttribute("href") && !leadsAway && !element.matches("sup > a[href^='#note-']")) faults.push("link: " + element.outerHTML)
   return faults
 }
 """

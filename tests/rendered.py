@@ -8,11 +8,12 @@ from app.markdown import mathematics, render
 from app.markdown.highlighting import CLASSES
 
 TAGS = """
-a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
+a bdi blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
 thead tr ul
 """
 CLASS_NAMES = {
     "footnote",
+    "long-numbers",
     "formula",
     "code",
     "code-head",
@@ -31,7 +32,10 @@ ATTRIBUTES = {
     ("ol", "start"): r"\d+",
     ("td", "align"): "left|center|right",
     ("th", "align"): "left|center|right",
-    **{(tag, "class"): "|".join(CLASS_NAMES) for tag in ("code", "div", "li", "p", "pre", "section", "span")},
+    **{
+        (tag, "class"): "|".join(CLASS_NAMES)
+        for tag in ("code", "div", "li", "ol", "p", "pre", "section", "span")
+    },
     **{
         (tag, name): "|".join(map(re.escape, values))
         for tag, attributes in mathematics.ATTRIBUTES.items()

@@ -17,6 +17,11 @@ TARGET = re.compile(r"#m7-\d+(>:last-child)*|#message-7-blocks")
 CONTROLS = [
     (re.compile(r'<clipboard-copy for="m7-\d+-\d+" class="copy" role="button" tabindex="0">'), "<strong>"),
     (re.compile(r"</clipboard-copy>"), "</strong>"),
+    (
+        re.compile(r'(?<=<sup>)<a href="#note-7-(\d+)" aria-label="Footnote \1">'),
+        '<a href="http://note.example">',
+    ),
+    (re.compile(r'<li class="footnote" id="note-7-\d+">'), '<li class="footnote">'),
     (re.compile(r'<pre id="m7-\d+-\d+" tabindex="0">'), "<pre>"),
     (re.compile(r'<div class="table" tabindex="0" role="group" aria-label="Table">'), '<div class="table">'),
     (re.compile(r'<div class="block(?: again)?" dir="auto"(?: id="m7-\d+")?>'), '<div class="code">'),

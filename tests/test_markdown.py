@@ -149,6 +149,24 @@ def test_any_other_link_is_its_text(url: str) -> None:
     assert render(f"[a](<{url}>)") == ["<p>a</p>"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example%2F.b.example/",
+        "http://a.example:99999/",
+        "http://a.example／b/",
+        "http://a\u202eb/",
+        "http://a.b\\",
+    ],
+)
+def test_what_is_an_address_to_some_only_is_no_link(url: str) -> None:
+    assert "<a" not in render(f"[c](<{url}>) <{url}>")[0]
+
+
+def test_the_numbers_of_a_list_have_their_room() -> None:
+    assert render("12345. a") == ['<ol start="12345" class="long-numbers"><li>a</li></ol>']
+
+
 def test_bare_addresses_are_links() -> None:
     assert read("see www.a.bc, http://a.bc and x@a.bc.").links == [
         "http://www.a.bc",
@@ -163,7 +181,8 @@ def test_a_link_holds_no_link() -> None:
 
 def test_an_image_is_a_link_with_its_host() -> None:
     assert render("![a *b*](http://c.d/e.png 'f')") == [
-        '<p><a href="http://c.d/e.png" target="_blank" rel="nofollow noopener noreferrer">a b (c.d)</a></p>'
+        '<p><a href="http://c.d/e.png" target="_blank" rel="nofollow noopener noreferrer">'
+        "a b (<bdi>c.d</bdi>)</a></p>"
     ]
 
 

@@ -58,7 +58,7 @@ def test_what_was_begun_is_shown_as_if_it_ended_here(text: str, html: str) -> No
         ("a ![b](https://c.ex", "<p>a b</p>"),
         (
             "a [![b](https://c.example/d.png)](htt",
-            '<p>a <a href="https://c.example/d.png">b (c.example)</a></p>',
+            '<p>a <a href="https://c.example/d.png">b (<bdi>c.example</bdi>)</a></p>',
         ),
         ("a [^", "<p>a</p>"),
         ("a [^note", "<p>a</p>"),

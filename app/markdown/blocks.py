@@ -27,7 +27,11 @@ def block(piece: str) -> str | None:
 def _finish(piece: str) -> str | None:
     rewriter = _Rewriter()
     html = _TAG.sub(rewriter, piece)
-    return None if rewriter.deepest > DEEPEST else _SANITIZER.clean(html)
+    if rewriter.deepest > DEEPEST:
+        return None
+    html = _SANITIZER.clean(html)
+    # What was an address to us and none to the sanitizer.
+    return _NO_LINK.sub(r"\1", html) if "<a target" in html else html
 
 
 _finish_small = lru_cache(maxsize=8192)(_finish)
@@ -64,6 +68,8 @@ class _Rewriter:
             return "["  # no link within a link
         if name == "li" and ' id="fn-' in attributes:
             return '<li class="footnote">'
+        if name == "ol" and _LONG_NUMBERS.search(attributes):
+            attributes += ' class="long-numbers"'
         kept = _KEPT.search(attributes)
         return f"<{name}{kept[0] if kept else ''}>"
 
@@ -129,7 +135,8 @@ def _image(attributes: str, *, in_link: bool) -> str:
     host = escape(link["host"] or "") if link else ""
     if not host or in_link:
         return description or host
-    return f'<a href="{url}">{f"{description} ({host})".strip()}</a>'
+    # The host by itself, so that the description cannot turn its letters round.
+    return f'<a href="{url}">{f"{description} (<bdi>{host}</bdi>)".strip()}</a>'
 
 
 _TAG = re.compile(
@@ -147,7 +154,9 @@ _STARTS = {
     "table": '<div class="table"><table>',
 }
 _ENDS = {"table": "</table></div>"}
-_KEPT = re.compile(r' (?:start="\d+"|align="[a-z]+")')
+_KEPT = re.compile(r' (?:start="\d+"(?: class="long-numbers")?|align="[a-z]+")')
+_LONG_NUMBERS = re.compile(r' start="\d{5,}"')
+_NO_LINK = re.compile(r'<a target="_blank"[^>]*>(.*?)</a>', re.DOTALL)
 # Absolute, and read by every browser as the host that it shows: no `https:path`, no name before an `@`.
 _LINK = re.compile(
     r"https?://(?P<host>\[[\da-f:.]+\]|[^\s/?#@\\:\[\]]+)(?::\d+)?(?:[/?#]\S*)?|mailto:\S+", re.IGNORECASE
@@ -155,7 +164,7 @@ _LINK = re.compile(
 
 
 _TAGS = """
-a blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
+a bdi blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
 thead tr ul
 """
 _SANITIZER = nh3.Cleaner(
@@ -168,6 +177,7 @@ _SANITIZER = nh3.Cleaner(
         "code": {"formula"},
         "div": {"code", "code-head", "table"},
         "li": {"footnote"},
+        "ol": {"long-numbers"},
         "pre": {"plain"},
         "section": {"footnotes"},
         "span": {"code-language", "task", *CLASSES},
