@@ -1,0 +1,223 @@
+"""What comrak's dialect has and markdown-it has not, as rules for markdown-it."""
+
+import re
+from urllib.parse import quote
+
+from markdown_it.rules_block import StateBlock, reference
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+
+
+def definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A definition of a link; with the lines noted, for it is where the paragraph after it begins."""
+    if not reference(state, start, end, silent):
+        return False
+    if not silent:
+        starts = state.env.setdefault("starts", {})
+        starts[state.line, state.level] = starts.get((start, state.level), start)
+    return True
+
+
+def unfold(state: StateCore) -> None:
+    """Takes from each line of a paragraph the blanks before it, and from a task its mark."""
+    tokens = state.tokens
+    starts = state.env.get("starts", {})
+    emptied = set()
+    for place, token in enumerate(tokens):
+        if token.type == "paragraph_open" or (token.type == "heading_open" and token.markup in "-="):
+            if token.map:
+                token.map[0] = starts.get((token.map[0], token.level), token.map[0])
+        if token.type != "inline":
+            continue
+        if "\n" in token.content:
+            token.content = _LINE_START.sub("\n", token.content)
+        if place < 2 or tokens[place - 2].type != "list_item_open" or tokens[place - 1].type != "paragraph_open":
+            continue
+        if task := _TASK.match(token.content):
+            tokens[place - 2].meta["done"] = task[1] != " "
+            token.content = token.content[task.end() :]
+            if not token.content.strip():
+                emptied |= {place - 1, place, place + 1}
+    if emptied:
+        state.tokens = [token for place, token in enumerate(tokens) if place not in emptied]
+
+
+def text(state: StateInline, silent: bool) -> bool:
+    """Text up to what may be something else."""
+    found = _NOT_TEXT.search(state.src, state.pos, state.posMax)
+    end = found.start() if found else state.posMax
+    if end == state.pos:
+        return False
+    if not silent:
+        state.append_pending(state.src[state.pos : end])
+    state.pos = end
+    return True
+
+
+def formula(state: StateInline, silent: bool) -> bool:
+    r"""A formula: `$x$`, `\(x\)`, or displayed, `$$x$$`, `\[x\]`."""
+    source, start = state.src, state.pos
+    if source[start] == "\\":
+        close = {"(": "\\)", "[": "\\]"}.get(source[start + 1 : start + 2])
+        if not close or state.html_terminator_last(close) <= start + 2:
+            return False
+        end = source.find(close, start + 2, state.posMax)
+        if end <= start + 2:
+            return False
+        _push_formula(state, silent, source[start + 2 : end], is_display=close == "\\]")
+        state.pos = end + 2
+        return True
+    if source[start] != "$":
+        return False
+    dollars = _DOLLARS.match(source, start, state.posMax)
+    assert dollars
+    width = len(dollars[0])
+    found = _closed_by_dollars(state, dollars.end(), width)
+    if found is None:
+        if not silent:
+            state.append_pending(dollars[0])
+        state.pos = dollars.end()
+        return True
+    literal = source[dollars.end() : found]
+    _push_formula(state, silent, literal if width == 2 else literal.replace("\n", " "), is_display=width == 2)
+    state.pos = found + width
+    return True
+
+
+def _push_formula(state: StateInline, silent: bool, literal: str, *, is_display: bool) -> None:
+    if not silent:
+        token = state.push("formula", "", 0)
+        token.content = literal
+        token.meta["style"] = "display" if is_display else "inline"
+
+
+def _closed_by_dollars(state: StateInline, start: int, width: int) -> int | None:
+    source = state.src
+    if width > 2 or start >= state.posMax:
+        return None
+    if width == 2:
+        found = _TWO_DOLLARS.search(source, start, state.posMax)
+        return found.start() if found and found.start() > start else None
+    if source[start].isspace():
+        return None
+    place = start
+    while (place := source.find("$", place, state.posMax)) >= 0:
+        if source[place - 1].isspace() or source[place + 1 : place + 2].isdecimal():
+            return None
+        if source[place - 1] != "\\":
+            return place if place > start else None
+        place += 1
+    return None
+
+
+def footnote(state: StateInline, silent: bool) -> bool:
+    """A reference to a footnote that there is, `[^name]`; the name in capitals or not."""
+    names = state.env.get("footnotes", {}).get("refs")
+    reference = names and _FOOTNOTE.match(state.src, state.pos, state.posMax)
+    if not reference:
+        return False
+    known = state.env.setdefault("names", {})
+    if not known:
+        known.update({folded(name.removeprefix(":")): name for name in reversed(names)})
+    if folded(reference[1]) not in known:
+        return False
+    if not silent:
+        state.push("footnote", "", 0).meta["name"] = folded(reference[1])
+    state.pos = reference.end()
+    return True
+
+
+def folded(name: str) -> str:
+    """The name as it is compared."""
+    return " ".join(name.split()).casefold()
+
+
+def bare_address(state: StateInline, silent: bool) -> bool:
+    """`http://…` or `www.…` in a text, as a link."""
+    source, start = state.src, state.pos
+    if state.linkLevel or source[start] not in ":w":
+        return False
+    scheme = ""
+    if source[start] == ":":
+        found = _SCHEME.search(state.pending[-6:]) if source.startswith("://", start) else None
+        if not found:
+            return False
+        scheme = found[1]
+    # As GitHub does it: none in brackets, which may yet become a link.
+    if source.rfind("[", 0, start) > source.rfind("]", 0, start):
+        return False
+    host_start = start + (3 if scheme else 4)
+    word = _WORD.match(source, host_start, state.posMax)
+    end = _end_of_address(source, start, word.end()) if word and _is_host(word[0]) else start
+    if end <= host_start:
+        return False
+    if not silent:
+        if scheme:
+            state.pending = state.pending[: -len(scheme)]
+        address = scheme + source[start:end]
+        push_link(state, address if scheme else "http://" + address, address)
+    state.pos = end
+    return True
+
+
+def push_link(state: StateInline, url: str, words: str) -> None:
+    """A link of nothing but words."""
+    state.push("link_open", "a", 1).attrs["href"] = escaped_url(url)
+    state.push("text", "", 0).content = words
+    state.push("link_close", "a", -1)
+
+
+def escaped_url(url: str) -> str:
+    """The address with what may not be in one as `%20`."""
+    return quote(url, safe="-_.+!*(),%#@?=;:/$~&'")
+
+
+def mail_addresses(words: str) -> list[tuple[int, int]]:
+    """Where in a text mail addresses are: start and end of each."""
+    found = []
+    for address in _MAIL.finditer(words):
+        host = address["host"]
+        before = words[: address.start()]
+        if "." in host and host[-1].isalpha() and before.count("[") <= before.count("]"):
+            found.append(address.span())
+    return found
+
+
+def _is_host(word: str) -> bool:
+    host = _HOST_END.split(word, maxsplit=1)[0]
+    *_, above, last = ["", *host.split(".")]
+    return "." in host and not ("_" in above + last and host.count(".") <= 10)
+
+
+def _end_of_address(source: str, start: int, end: int) -> int:
+    """Where an address ends that may be within a sentence or parentheses."""
+    opened, closed = source.count("(", start, end), source.count(")", start, end)
+    while end > start:
+        last = source[end - 1]
+        if last in "?!.,:*_~'\"":
+            end -= 1
+        elif last == ";":
+            entity = _ENTITY_AT_END.search(source, max(start, end - 40), end)
+            end = entity.start() if entity else end - 1
+        elif last == ")" and closed > opened:
+            closed -= 1
+            end -= 1
+        else:
+            break
+    return end
+
+
+_LINE_START = re.compile(r"\n[ \t]+")
+_TASK = re.compile(r"\[([ xX])\](?:[ \t]|(?=\n)|\Z)")
+_NOT_TEXT = re.compile(r"[\n!$&*:<\[\\\]^_`~]|(?<![^\s*_~(\[])www\.")
+_DOLLARS = re.compile(r"\$+")
+_TWO_DOLLARS = re.compile(r"(?:(?<!\$)|(?<=\$\$))\$\$")
+_FOOTNOTE = re.compile(r"\[\^([^\[\]\s]{1,999})\]")
+_SCHEME = re.compile(r"(?<![A-Za-z])(https?|ftp)\Z")
+_WORD = re.compile(r"[^\s<]+")
+_HOST_END = re.compile(r"[^\w.\\-]")
+_ENTITY_AT_END = re.compile(r"&[A-Za-z]+;\Z")
+_MAIL = re.compile(
+    r"(?<![A-Za-z0-9.+_-])(?:mailto:|xmpp:)?[A-Za-z0-9.+_-]++@"
+    r"(?P<host>(?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9]))++)(?!@)"
+)
