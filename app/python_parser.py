@@ -13,8 +13,9 @@ from mdit_py_plugins.footnote.index import footnote_def
 from app import python_rules as rules
 
 # What takes seconds is too long; what is nested deeper than this is not shown formatted anyway.
-_LONGEST = 300_000
+_LONGEST = 120_000
 _DEEPEST = 105
+_STEPS_PER_CHARACTER = 3
 
 
 class ParserError(Exception):
@@ -31,7 +32,9 @@ def to_html(text: str) -> str:
     # A last line of nothing but blanks would be passed over, unless it is ended.
     ended = text + "\n" if _BLANK_LAST_LINE.search(text) else text
     try:
-        tokens = _PARSER.parse(ended)
+        tokens = _PARSER.parse(ended, {"steps": _STEPS_PER_CHARACTER * len(text) + 50_000})
+    except rules.TooMuch as error:
+        raise ParserError("too intricate") from error
     except RecursionError as error:
         raise ParserError("too deep") from error
     if any(token.level > _DEEPEST - 2 for token in tokens):
@@ -48,11 +51,12 @@ class _Writer:
 
     def __init__(self, text: str, tokens: list[Token]) -> None:
         self._lines = text.split("\n")
+        self._length = len(text)
+        self._address_lengths = 0
         self._tokens, self._notes = _without_notes(tokens)
         self._references: dict[str, int] = {}  # names of footnotes, in order, and how often each is named
         self._parts: list[str] = []
         self._line = 1
-        self._hidden = False
 
     def html(self) -> str:
         self._write(self._tokens)
@@ -147,9 +151,11 @@ class _Writer:
                 case "footnote":
                     self._write_reference(token.meta["name"])
                 case "image":
+                    self._count(token.attrs["src"])
                     url, alt = token.attrs["src"], _plain(token.children or [])
                     self._parts.append(f'<img src="{_url(url)}" alt="{_escaped(alt)}"{_title(token)} />')
                 case "link_open":
+                    self._count(token.attrs["href"])
                     self._parts.append(f'<a href="{_url(token.attrs["href"])}"{_title(token)}>')
                 case _:
                     name = "del" if token.tag == "s" else token.tag
@@ -164,6 +170,12 @@ class _Writer:
                 self._parts += [_escaped(text[position:start]), f'<a href="{_url(url)}">{address}</a>']
                 position = end
         self._parts.append(_escaped(text[position:]))
+
+    def _count(self, url: object) -> None:
+        """One long address may be that of many links."""
+        self._address_lengths += len(str(url))
+        if self._address_lengths > 100_000 + 10 * self._length:
+            raise ParserError("too long addresses")
 
     def _write_formula(self, token: Token) -> None:
         start = self._line
@@ -236,6 +248,10 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.at("reference", rules.definition, {"alt": []})
     footnote_plugin(parser, inline=False, move_to_end=False)
     parser.block.ruler.at("footnote_def", footnote_def, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.before(
+        "table", "count", rules.count_line, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
+    parser.inline.ruler.after("text", "count", rules.count_place)
     parser.core.ruler.before("inline", "unfold", rules.unfold)
     parser.inline.ruler.at("text", rules.text)
     parser.inline.ruler.at("footnote_ref", rules.footnote)

@@ -1,11 +1,35 @@
 """What comrak's dialect has and markdown-it has not, as rules for markdown-it."""
 
 import re
+from collections.abc import MutableMapping
+from typing import Any
 from urllib.parse import quote
 
 from markdown_it.rules_block import StateBlock, reference
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+
+
+class TooMuch(Exception):
+    """The text needs more steps than it is worth."""
+
+
+def count_line(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Matches nothing, but counts how often a line is looked at."""
+    _count(state.env, 1)
+    return False
+
+
+def count_place(state: StateInline, silent: bool) -> bool:
+    """Matches nothing, but counts how often a place in a line is looked at."""
+    _count(state.env, _COST_OF_PLACE)
+    return False
+
+
+def _count(environment: MutableMapping[str, Any], cost: int) -> None:
+    environment["steps"] -= cost
+    if environment["steps"] < 0:
+        raise TooMuch
 
 
 def definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -147,8 +171,11 @@ def bare_address(state: StateInline, silent: bool) -> bool:
     if source.rfind("[", 0, start) > source.rfind("]", 0, start):
         return False
     host_start = start + (3 if scheme else 4)
-    word = _WORD.match(source, host_start, state.posMax)
-    end = _end_of_address(source, start, word.end()) if word and _is_host(word[0]) else start
+    host = _HOST.match(source, host_start, state.posMax)
+    if not host or not _is_host(host[0]):
+        return False
+    rest = _TO_BLANK.match(source, host.end(), state.posMax)
+    end = _end_of_address(source, start, rest.end() if rest else host.end())
     if end <= host_start:
         return False
     if not silent:
@@ -169,7 +196,9 @@ def push_link(state: StateInline, url: str, words: str) -> None:
 
 def escaped_url(url: str) -> str:
     """The address with what may not be in one as `%20`."""
-    return quote(url, safe="-_.+!*(),%#@?=;:/$~&'")
+    host = _HOST_OF_NUMBERS.match(url)
+    start = host.end() if host else 0
+    return url[:start] + quote(url[start:], safe="-_.+!*(),%#@?=;:/$~&'")
 
 
 def mail_addresses(words: str) -> list[tuple[int, int]]:
@@ -183,8 +212,7 @@ def mail_addresses(words: str) -> list[tuple[int, int]]:
     return found
 
 
-def _is_host(word: str) -> bool:
-    host = _HOST_END.split(word, maxsplit=1)[0]
+def _is_host(host: str) -> bool:
     *_, above, last = ["", *host.split(".")]
     return "." in host and not ("_" in above + last and host.count(".") <= 10)
 
@@ -207,15 +235,17 @@ def _end_of_address(source: str, start: int, end: int) -> int:
     return end
 
 
+_COST_OF_PLACE = 5  # more rules, and longer ones, than for a line
 _LINE_START = re.compile(r"\n[ \t]+")
 _TASK = re.compile(r"\[([ xX])\](?:[ \t]|(?=\n)|\Z)")
 _NOT_TEXT = re.compile(r"[\n!$&*:<\[\\\]^_`~]|(?<![^\s*_~(\[])www\.")
 _DOLLARS = re.compile(r"\$+")
 _TWO_DOLLARS = re.compile(r"(?:(?<!\$)|(?<=\$\$))\$\$")
 _FOOTNOTE = re.compile(r"\[\^([^\[\]\s]{1,999})\]")
+_HOST_OF_NUMBERS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\]")
 _SCHEME = re.compile(r"(?<![A-Za-z])(https?|ftp)\Z")
-_WORD = re.compile(r"[^\s<]+")
-_HOST_END = re.compile(r"[^\w.\\-]")
+_HOST = re.compile(r"[\w.\\-]+")
+_TO_BLANK = re.compile(r"[^\s<]*")
 _ENTITY_AT_END = re.compile(r"&[A-Za-z]+;\Z")
 _MAIL = re.compile(
     r"(?<![A-Za-z0-9.+_-])(?:mailto:|xmpp:)?[A-Za-z0-9.+_-]++@"

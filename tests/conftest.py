@@ -1,7 +1,7 @@
 """What every test may have: settings of its own only, a scripted provider, a real server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
@@ -9,8 +9,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from app import python_parser
 from app.db import Database
 from app.main import create_app
+from app.markdown import growth
+from app.markdown.parsers import ParserError
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 
@@ -24,6 +27,23 @@ def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "none.env")
+
+
+@pytest.fixture(params=["comrak", "python"], scope="module")
+def parser(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Has Markdown parsed by each of the parsers there are, and names it."""
+    name: str = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        if name == "python":
+            patch.setattr(growth, "to_html", _to_html_by_python)
+        yield name
+
+
+def _to_html_by_python(text: str) -> str:
+    try:
+        return python_parser.to_html(text)
+    except python_parser.ParserError as error:
+        raise ParserError from error
 
 
 @pytest.fixture

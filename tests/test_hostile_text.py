@@ -13,6 +13,8 @@ from app.markdown import render
 from app.text import clean
 from tests.rendered import Page, read
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 PIECES = """
 a word é 字 \U0001f600 \u202e \u200b \x00 \x1b \ud800 &amp; &lt; &#60; < > " ' \\ * ** _ ~~ ` `` ``` ```py ~~~
 [ ] ![ ]( ) [a]( [a][b] [b]: [^1] [^1]: http://a.b https://a.b/?c=d&e#f www.a.b a@b.c <http://a.b>

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from app.markdown import render
 from tests.rendered import END, HEAD, prefixes, read
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 # Blocks
 
 

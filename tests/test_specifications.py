@@ -29,6 +29,7 @@ def test_no_example_is_left_out() -> None:
     assert {*DIFFERENCES, *SHOWN_BY_HAND} <= {example.name for example in EXAMPLES}
 
 
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_is_shown_as_its_specification_asks(example: Example) -> None:
     asked = SHOWN_BY_HAND.get(example.name) or shown(example.html, example.markdown)
