@@ -67,7 +67,9 @@ class _Writer:
         if bodies:
             first = self._notes[next(iter(bodies))][0]
             self._parts.append(f'<section{self._place(first)} class="footnotes" data-footnotes><ol>')
-            self._parts += [self._note(number, name, body) for number, (name, body) in enumerate(bodies.items(), 1)]
+            self._parts += [
+                self._note(number, name, body) for number, (name, body) in enumerate(bodies.items(), 1)
+            ]
             self._parts.append("</ol></section>")
         return "".join(self._parts)
 
@@ -86,7 +88,8 @@ class _Writer:
             sign = f'<sup class="footnote-ref">{count}</sup>' if count > 1 else ""
             back.append(
                 f'<a href="#fnref-{ident}{nth}" class="footnote-backref" data-footnote-backref'
-                f' data-footnote-backref-idx="{number}{nth}" aria-label="Back to reference {number}{nth}">↩{sign}</a>'
+                f' data-footnote-backref-idx="{number}{nth}" aria-label="Back to reference {number}{nth}">'
+                f"↩{sign}</a>"
             )
         is_paragraph = self._notes[name][-1].type == "paragraph_close"
         ways_back = " ".join(back)
@@ -143,6 +146,7 @@ class _Writer:
                     self._line += 1
                     self._parts.append("<br />")
                 case "html_inline":
+                    self._line += token.content.count("\n")
                     self._parts.append(_escaped(token.content))
                 case "code_inline":
                     self._parts.append(f"<code>{_escaped(token.content)}</code>")
@@ -158,8 +162,7 @@ class _Writer:
                     self._count(token.attrs["href"])
                     self._parts.append(f'<a href="{_url(token.attrs["href"])}"{_title(token)}>')
                 case _:
-                    name = "del" if token.tag == "s" else token.tag
-                    self._parts.append(f"</{name}>" if token.nesting < 0 else f"<{name}>")
+                    self._parts.append(f"</{token.tag}>" if token.nesting < 0 else f"<{token.tag}>")
 
     def _write_text(self, text: str, *, is_linked: bool) -> None:
         position = 0
@@ -179,7 +182,7 @@ class _Writer:
 
     def _write_formula(self, token: Token) -> None:
         start = self._line
-        self._line += token.content.count("\n")
+        self._line += token.meta["lines"]
         self._parts.append(
             f'<span data-math-style="{token.meta["style"]}" data-sourcepos="{start}:1-{self._line}:1">'
             f"{_escaped(token.content)}</span>"
@@ -222,9 +225,10 @@ def _without_notes(tokens: list[Token]) -> tuple[list[Token], dict[str, list[Tok
 
 def _plain(tokens: Sequence[Token]) -> str:
     """The words of a description, without their form."""
-    words = {"softbreak": "\n", "hardbreak": "\n"}
+    words = {"softbreak": " ", "hardbreak": " "}
     return "".join(
-        words.get(token.type) or (_plain(token.children) if token.children else token.content) for token in tokens
+        words.get(token.type) or (_plain(token.children) if token.children else token.content)
+        for token in tokens
     )
 
 
@@ -242,23 +246,27 @@ def _title(token: Token) -> str:
 
 
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST, "html": True, "strikethrough_single_tilde": True})
+    parser = MarkdownIt("commonmark", {"maxNesting": _DEEPEST, "html": True})
     parser.enable(["table", "strikethrough"])
     parser.disable("text_join")  # a character after a backslash is no part of an address
     parser.block.ruler.at("reference", rules.definition, {"alt": []})
     footnote_plugin(parser, inline=False, move_to_end=False)
-    parser.block.ruler.at("footnote_def", footnote_def, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.at(
+        "footnote_def", footnote_def, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
     parser.block.ruler.before(
         "table", "count", rules.count_line, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     parser.inline.ruler.after("text", "count", rules.count_place)
     parser.core.ruler.before("inline", "unfold", rules.unfold)
     parser.inline.ruler.at("text", rules.text)
+    parser.inline.ruler.at("strikethrough", rules.strikethrough)
+    parser.inline.ruler2.at("strikethrough", rules.struck)
     parser.inline.ruler.at("footnote_ref", rules.footnote)
     parser.inline.ruler.before("escape", "formula", rules.formula)
     parser.inline.ruler.after("text", "bare_address", rules.bare_address)
     parser.normalizeLink = rules.escaped_url  # type: ignore[method-assign] # as its documentation asks
-    parser.normalizeLinkText = str  # type: ignore[method-assign] # as it is written
+    parser.normalizeLinkText = str  # type: ignore[method-assign, assignment] # as it is written
     parser.validateLink = lambda url: True  # type: ignore[method-assign] # what comes after this looks at addresses
     return parser
 

@@ -8,6 +8,8 @@ from urllib.parse import quote
 from markdown_it.rules_block import StateBlock, reference
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.token import Token
 
 
 class TooMuch(Exception):
@@ -36,7 +38,8 @@ def definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A definition of a link; with the lines noted, for it is where the paragraph after it begins."""
     if not reference(state, start, end, silent):
         return False
-    if not silent:
+    goes_on = state.line < end and state.sCount[state.line] >= state.blkIndent
+    if not silent and goes_on:
         starts = state.env.setdefault("starts", {})
         starts[state.line, state.level] = starts.get((start, state.level), start)
     return True
@@ -44,26 +47,29 @@ def definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def unfold(state: StateCore) -> None:
     """Takes from each line of a paragraph the blanks before it, and from a task its mark."""
-    tokens = state.tokens
     starts = state.env.get("starts", {})
     emptied = set()
-    for place, token in enumerate(tokens):
-        if token.type == "paragraph_open" or (token.type == "heading_open" and token.markup in "-="):
-            if token.map:
-                token.map[0] = starts.get((token.map[0], token.level), token.map[0])
-        if token.type != "inline":
-            continue
-        if "\n" in token.content:
+    for place, token in enumerate(state.tokens):
+        is_heading = token.type == "heading_open" and token.markup in ("=", "-")
+        if token.map and (is_heading or token.type == "paragraph_open"):
+            token.map[0] = starts.get((token.map[0], token.level), token.map[0])
+        if token.type == "inline":
             token.content = _LINE_START.sub("\n", token.content)
-        if place < 2 or tokens[place - 2].type != "list_item_open" or tokens[place - 1].type != "paragraph_open":
-            continue
-        if task := _TASK.match(token.content):
-            tokens[place - 2].meta["done"] = task[1] != " "
-            token.content = token.content[task.end() :]
-            if not token.content.strip():
+            if _take_task(state.tokens[max(0, place - 2) : place + 1]):
                 emptied |= {place - 1, place, place + 1}
-    if emptied:
-        state.tokens = [token for place, token in enumerate(tokens) if place not in emptied]
+    state.tokens = [token for place, token in enumerate(state.tokens) if place not in emptied]
+
+
+def _take_task(tokens: list[Token]) -> bool:
+    """Moves the mark of a task from its words to its item; whether it was all there is."""
+    if [token.type for token in tokens] != ["list_item_open", "paragraph_open", "inline"]:
+        return False
+    item, _, words = tokens
+    if not (task := _TASK.match(words.content)):
+        return False
+    item.meta["done"] = task[1] != " "
+    words.content = words.content[task.end() :]
+    return not words.content.strip()
 
 
 def text(state: StateInline, silent: bool) -> bool:
@@ -88,31 +94,35 @@ def formula(state: StateInline, silent: bool) -> bool:
         end = source.find(close, start + 2, state.posMax)
         if end <= start + 2:
             return False
-        _push_formula(state, silent, source[start + 2 : end], is_display=close == "\\]")
+        _push_formula(state, silent, source[start + 2 : end], is_display=close == "\\]", is_latex=True)
         state.pos = end + 2
         return True
     if source[start] != "$":
         return False
-    dollars = _DOLLARS.match(source, start, state.posMax)
-    assert dollars
-    width = len(dollars[0])
-    found = _closed_by_dollars(state, dollars.end(), width)
+    inside = start + 1
+    while source[inside : inside + 1] == "$":
+        inside += 1
+    width = inside - start
+    found = _closed_by_dollars(state, inside, width)
     if found is None:
         if not silent:
-            state.append_pending(dollars[0])
-        state.pos = dollars.end()
+            state.append_pending("$" * width)
+        state.pos = inside
         return True
-    literal = source[dollars.end() : found]
-    _push_formula(state, silent, literal if width == 2 else literal.replace("\n", " "), is_display=width == 2)
+    literal = source[inside:found]
+    _push_formula(state, silent, literal, is_display=width == 2)
     state.pos = found + width
     return True
 
 
-def _push_formula(state: StateInline, silent: bool, literal: str, *, is_display: bool) -> None:
+def _push_formula(
+    state: StateInline, silent: bool, literal: str, *, is_display: bool, is_latex: bool = False
+) -> None:
     if not silent:
         token = state.push("formula", "", 0)
-        token.content = literal
+        token.content = literal if is_display or is_latex else literal.replace("\n", " ")
         token.meta["style"] = "display" if is_display else "inline"
+        token.meta["lines"] = literal.count("\n")
 
 
 def _closed_by_dollars(state: StateInline, start: int, width: int) -> int | None:
@@ -120,8 +130,8 @@ def _closed_by_dollars(state: StateInline, start: int, width: int) -> int | None
     if width > 2 or start >= state.posMax:
         return None
     if width == 2:
-        found = _TWO_DOLLARS.search(source, start, state.posMax)
-        return found.start() if found and found.start() > start else None
+        found = source.find("$$", start, state.posMax)
+        return found if found > start else None
     if source[start].isspace():
         return None
     place = start
@@ -132,6 +142,32 @@ def _closed_by_dollars(state: StateInline, start: int, width: int) -> int | None
             return place if place > start else None
         place += 1
     return None
+
+
+def strikethrough(state: StateInline, silent: bool) -> bool:
+    """One or two tildes, which as many of them end; three and more are text."""
+    if silent or state.src[state.pos] != "~":
+        return False
+    run = state.scanDelims(state.pos, True)
+    state.push("text", "", 0).content = "~" * run.length
+    if run.length <= 2:
+        state.delimiters.append(
+            Delimiter(-run.length, 0, len(state.tokens) - 1, -1, run.can_open, run.can_close)
+        )
+    state.pos += run.length
+    return True
+
+
+def struck(state: StateInline) -> None:
+    """Makes of pairs of tildes where something struck begins and ends."""
+    inner = [meta["delimiters"] for meta in state.tokens_meta if meta]
+    for delimiters in [state.delimiters, *inner]:
+        for opener in delimiters:
+            if opener.marker < 0 <= opener.end:
+                for mark, nesting in ((opener, 1), (delimiters[opener.end], -1)):
+                    token = state.tokens[mark.token]
+                    token.type, token.tag, token.content = "del", "del", ""
+                    token.nesting = nesting
 
 
 def footnote(state: StateInline, silent: bool) -> bool:
@@ -239,8 +275,6 @@ _COST_OF_PLACE = 5  # more rules, and longer ones, than for a line
 _LINE_START = re.compile(r"\n[ \t]+")
 _TASK = re.compile(r"\[([ xX])\](?:[ \t]|(?=\n)|\Z)")
 _NOT_TEXT = re.compile(r"[\n!$&*:<\[\\\]^_`~]|(?<![^\s*_~(\[])www\.")
-_DOLLARS = re.compile(r"\$+")
-_TWO_DOLLARS = re.compile(r"(?:(?<!\$)|(?<=\$\$))\$\$")
 _FOOTNOTE = re.compile(r"\[\^([^\[\]\s]{1,999})\]")
 _HOST_OF_NUMBERS = re.compile(r"(?i)[a-z][a-z0-9+.-]*://\[[0-9a-f:.]+\]")
 _SCHEME = re.compile(r"(?<![A-Za-z])(https?|ftp)\Z")
