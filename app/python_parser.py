@@ -23,7 +23,10 @@ class ParserError(Exception):
 
 
 def to_html(text: str) -> str:
-    """What comrak makes of the text, but that of the places only lines are exact, and only in blocks.
+    """What comrak makes of the text, but that of the places only the lines where blocks begin are exact.
+
+    Other places are there in blocks and formulas, and those of a formula in one line are as far apart as
+    it is wide. Links, emphasis and so on have none.
 
     Raises ParserError.
     """
@@ -184,7 +187,8 @@ class _Writer:
         start = self._line
         self._line += token.meta["lines"]
         self._parts.append(
-            f'<span data-math-style="{token.meta["style"]}" data-sourcepos="{start}:1-{self._line}:1">'
+            f'<span data-math-style="{token.meta["style"]}" '
+            f'data-sourcepos="{start}:1-{self._line}:{token.meta["width"]}">'
             f"{_escaped(token.content)}</span>"
         )
 

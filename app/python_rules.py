@@ -123,6 +123,7 @@ def _push_formula(
         token.content = literal if is_display or is_latex else literal.replace("\n", " ")
         token.meta["style"] = "display" if is_display else "inline"
         token.meta["lines"] = literal.count("\n")
+        token.meta["width"] = len(literal.encode()) + (4 if is_display or is_latex else 2)
 
 
 def _closed_by_dollars(state: StateInline, start: int, width: int) -> int | None:
@@ -181,8 +182,11 @@ def footnote(state: StateInline, silent: bool) -> bool:
         known.update({folded(name.removeprefix(":")): name for name in reversed(names)})
     if folded(reference[1]) not in known:
         return False
-    if not silent:
-        state.push("footnote", "", 0).meta["name"] = folded(reference[1])
+    if silent:
+        # As a bracket that is text: what is asked is whether there is a link in the link that is looked for.
+        state.pos += 1
+        return True
+    state.push("footnote", "", 0).meta["name"] = folded(reference[1])
     state.pos = reference.end()
     return True
 

@@ -82,6 +82,9 @@ def _change(soup: BeautifulSoup, element: Tag) -> None:
         case "section":
             element["class"] = "footnotes"
             return
+        case "li" if "fn" in str(element.get("id")):
+            element.attrs = {"class": "footnote"}
+            return
         case "br":
             following = element.next_sibling
             if isinstance(following, NavigableString):
