@@ -56,8 +56,10 @@ globalThis.lookAtHostile = (element, allowed, classes) => {
       : Object.hasOwn(rules, attribute) && new RegExp(`^(?:${rules[attribute]})$`, "is").test(value)
     if (!known || value.includes("<")) faults.push(`attribute: ${name} ${attribute}=${value}`)
   }
-  const leadsAway = ["http:", "https:", "mailto:"].includes(element.protocol) && element.host !== location.host
-  if (element.hasAttribute("href") && !leadsAway && !element.matches("sup > a[href^='#note-']")) faults.push("link: " + element.outerHTML)
+  const isSafe = ["http:", "https:", "mailto:"].includes(element.protocol)
+  const leadsAway = isSafe && element.host !== location.host
+  const isNote = element.matches("sup > a[href^='#note-']")
+  if (element.hasAttribute("href") && !leadsAway && !isNote) faults.push("link: " + element.outerHTML)
   return faults
 }
 """

@@ -9,11 +9,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from app import python_parser
 from app.db import Database
 from app.main import create_app
-from app.markdown import growth
-from app.markdown.parsers import ParserError
+from app.markdown import parsers
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 
@@ -35,15 +33,8 @@ def parser(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     with pytest.MonkeyPatch.context() as patch:
         if name == "python":
-            patch.setattr(growth, "to_html", _to_html_by_python)
+            patch.setattr(parsers, "HAS_COMRAK", False)
         yield name
-
-
-def _to_html_by_python(text: str) -> str:
-    try:
-        return python_parser.to_html(text)
-    except python_parser.ParserError as error:
-        raise ParserError from error
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from app.markdown.blocks import block
 from app.markdown.displays import bare, shielded
-from app.markdown.limits import LONGEST, is_too_intricate, is_too_large, unformatted
-from app.markdown.parsers import ParserError, to_html
+from app.markdown.limits import LONGEST, TooIntricateError, is_too_intricate, is_too_large, unformatted
+from app.markdown.parsers import to_html
 from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
 from app.markdown.unfinished import completed, without_undecided_end
 from app.text import clean
@@ -40,9 +40,9 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     settled = before if text.startswith(before.settled_text) else NOTHING
     try:
         if len(text) > LONGEST:
-            raise ParserError
+            raise TooIntricateError
         return _grown(settled, text, running=running)
-    except ParserError:
+    except TooIntricateError:
         return Rendering(tuple(unformatted(clean(text))))
 
 
@@ -60,7 +60,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     blocks = [html for piece in (*pieces[:-1], *last) if (html := block(piece.html))]
     length = before.settled_length + sum(map(len, blocks))
     if len(blocks) < len(pieces[:-1]) + len(last) or is_too_large(length, len(text)):
-        raise ParserError
+        raise TooIntricateError
     all_blocks = (*before.blocks[: before.settled], *blocks)
     if defines or len(tail) < _SETTLED_FROM or not is_clean:
         return Rendering(all_blocks, before.settled, before.settled_text, before.settled_length)
@@ -75,7 +75,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 
 def _pieces(text: str) -> list[Piece]:
     if is_too_intricate(text):
-        raise ParserError
+        raise TooIntricateError
     pieces = split(bare(to_html(text)))
     # Only the last piece can still grow, or the one before the footnotes.
     pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]

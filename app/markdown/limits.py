@@ -10,6 +10,10 @@ DEEPEST = 100
 _NOTE = '<p class="note">This text is too intricate to be formatted. Here it is as it was written.</p>'
 
 
+class TooIntricateError(Exception):
+    """A text that cannot be formatted, or not in a time that anyone would wait."""
+
+
 def unformatted(text: str) -> list[str]:
     """The text as it is, in blocks, after a note that says so."""
     return [_NOTE, f'<pre class="plain">{escape(text, quote=False)}</pre>']

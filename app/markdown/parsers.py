@@ -1,41 +1,38 @@
 """Markdown → HTML by a parser of the whole language; not yet fit to be shown."""
 
-import comrak
+from importlib.util import find_spec
 
+from app.markdown import python_parser
+from app.markdown.limits import TooIntricateError
 
-class ParserError(Exception):
-    """The parser gave up."""
+# There is no wheel of it for every machine.
+HAS_COMRAK = find_spec("comrak") is not None
+if HAS_COMRAK:
+    import comrak
 
 
 def to_html(text: str) -> str:
     """CommonMark with GitHub's tables, tasks, strikethrough and bare links, footnotes and formulas.
 
-    HTML in the text is escaped, so that the only `<` and `>` are those of the parser's own tags, and each
-    tag says in `data-sourcepos` from where to where it reaches: `line:column-line:column`, from 1, in bytes.
-    Raises ParserError.
+    HTML in the text is escaped, so that the only `<` and `>` are those of the parser's own tags. In
+    `data-sourcepos` a tag says from where to where it reaches: `line:column-line:column`, from 1, in bytes.
+    Raises TooIntricateError.
     """
+    if not HAS_COMRAK:
+        return python_parser.to_html(text)
     try:
         return comrak.render_markdown(text, _EXTENSIONS, None, _OPTIONS)
     except BaseException as error:
         # What a panic in Rust becomes is no Exception.
         if type(error).__name__ != "PanicException":
             raise
-        raise ParserError from error
+        raise TooIntricateError from error
 
 
-def _extensions() -> comrak.ExtensionOptions:
-    options = comrak.ExtensionOptions()
-    options.autolink = options.footnotes = options.strikethrough = options.table = options.tasklist = True
-    options.math_dollars = options.math_latex = True
-    return options
-
-
-def _options() -> comrak.RenderOptions:
-    options = comrak.RenderOptions()
-    options.escape = options.sourcepos = True
-    options.compact_html = True  # no newline before a closing tag, so that a block grows at its end
-    return options
-
-
-_EXTENSIONS = _extensions()
-_OPTIONS = _options()
+if HAS_COMRAK:
+    _EXTENSIONS = comrak.ExtensionOptions()
+    _EXTENSIONS.autolink = _EXTENSIONS.strikethrough = _EXTENSIONS.table = _EXTENSIONS.tasklist = True
+    _EXTENSIONS.footnotes = _EXTENSIONS.math_dollars = _EXTENSIONS.math_latex = True
+    _OPTIONS = comrak.RenderOptions()
+    _OPTIONS.escape = _OPTIONS.sourcepos = True
+    _OPTIONS.compact_html = True  # no newline before a closing tag, so that a block grows at its end

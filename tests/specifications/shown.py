@@ -91,6 +91,8 @@ def _change(soup: BeautifulSoup, element: Tag) -> None:
                 following.replace_with(following.removeprefix("\n"))
     for name in element.attrs.keys() - {"align", "start"}:
         del element[name]
+    if len(str(element.get("start", ""))) > 4:
+        element["class"] = "long-numbers"
 
 
 def _without_blank_before(element: Tag) -> None:

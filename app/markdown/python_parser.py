@@ -10,16 +10,13 @@ from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.footnote.index import footnote_def
 
-from app import python_rules as rules
+from app.markdown import python_rules as rules
+from app.markdown.limits import TooIntricateError
 
 # What takes seconds is too long; what is nested deeper than this is not shown formatted anyway.
 _LONGEST = 120_000
 _DEEPEST = 105
 _STEPS_PER_CHARACTER = 3
-
-
-class ParserError(Exception):
-    """The text is too long or too intricate for this parser."""
 
 
 def to_html(text: str) -> str:
@@ -28,20 +25,20 @@ def to_html(text: str) -> str:
     Other places are there in blocks and formulas, and those of a formula in one line are as far apart as
     it is wide. Links, emphasis and so on have none.
 
-    Raises ParserError.
+    Raises TooIntricateError.
     """
     if len(text) > _LONGEST:
-        raise ParserError("too long")
+        raise TooIntricateError("too long")
     # A last line of nothing but blanks would be passed over, unless it is ended.
     ended = text + "\n" if _BLANK_LAST_LINE.search(text) else text
     try:
         tokens = _PARSER.parse(ended, {"steps": _STEPS_PER_CHARACTER * len(text) + 50_000})
     except rules.TooMuch as error:
-        raise ParserError("too intricate") from error
+        raise TooIntricateError("too intricate") from error
     except RecursionError as error:
-        raise ParserError("too deep") from error
+        raise TooIntricateError("too deep") from error
     if any(token.level > _DEEPEST - 2 for token in tokens):
-        raise ParserError("too deep")
+        raise TooIntricateError("too deep")
     if ended != text:
         for token in tokens:
             if token.type in ("fence", "html_block") and token.map and token.map[1] == ended.count("\n"):
@@ -181,7 +178,7 @@ class _Writer:
         """One long address may be that of many links."""
         self._address_lengths += len(str(url))
         if self._address_lengths > 100_000 + 10 * self._length:
-            raise ParserError("too long addresses")
+            raise TooIntricateError("too long addresses")
 
     def _write_formula(self, token: Token) -> None:
         start = self._line
