@@ -37,8 +37,8 @@ def parsed(html: str) -> BeautifulSoup:
 class Page:
     """What htmx does with fragments, done to a page of one answer."""
 
-    def __init__(self) -> None:
-        self.soup = parsed('<div id="message-7-blocks"></div>')
+    def __init__(self, html: str = "") -> None:
+        self.soup = parsed(f'<div id="message-7-blocks">{html}</div>')
 
     def apply(self, sent: str) -> None:
         bare = PARTIAL.sub("", sent)
