@@ -1,5 +1,6 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
+import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db import Database
 from app.tables import Chunk, Message, Status
 from app.wakeups import WakeUps
+
+_POSITIONS = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?")
 
 POLL_SECONDS = 1.0
 """How long a reader waits for a ring before it asks the database anyway."""
@@ -23,11 +26,46 @@ class Answer:
     text: str = ""
     reasoning: str = ""
     error: str = ""
+    reasoning_seconds: float | None = None
 
     @property
     def running(self) -> bool:
         """Whether more may come."""
         return self.status == "generating"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How much of an answer a reader has: characters of its text and of its reasoning, or the ended whole.
+
+    As a string it is the id of an event: `12-345`, `end`.
+    """
+
+    text: int = 0
+    reasoning: int = 0
+    ended: bool = False
+
+    def __str__(self) -> str:
+        return "end" if self.ended else f"{self.text}-{self.reasoning}"
+
+    @classmethod
+    def of(cls, answer: Answer) -> "Seen":
+        """What a reader has who was just sent all of it."""
+        return cls(len(answer.text), len(answer.reasoning), not answer.running)
+
+    @classmethod
+    def read(cls, event_id: str) -> "Seen | None":
+        """From the id of an event; a number alone is a position in the text. None if it makes no sense."""
+        if event_id == "end":
+            return cls(ended=True)
+        numbers = _POSITIONS.fullmatch(event_id)
+        return cls(int(numbers[1]), int(numbers[2] or 0)) if numbers else None
+
+    def is_of(self, answer: Answer) -> bool:
+        """Whether somebody can have this much of an answer."""
+        if self.ended:
+            return not answer.running
+        return self.text <= len(answer.text) and self.reasoning <= len(answer.reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +100,11 @@ async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
     if pieces:
         rows = [asdict(piece) for piece in pieces]
         await session.execute(insert(Chunk), rows)
+
+
+async def note_reasoning_seconds(session: AsyncSession, message_id: int, seconds: float) -> None:
+    """Store how long an answer's reasoning took."""
+    await session.execute(update(Message).where(Message.id == message_id).values(reasoning_seconds=seconds))
 
 
 async def finish(session: AsyncSession, message_id: int, ending: Ending) -> None:
@@ -100,8 +143,9 @@ async def read(
     if row is None:
         return None
     if row.running:
-        return await _read_chunks(session, message_id, known or Answer("generating"))
-    return Answer(row.status, row.text, row.reasoning, row.error)
+        so_far = await _read_chunks(session, message_id, known or Answer("generating"))
+        return replace(so_far, reasoning_seconds=row.reasoning_seconds)
+    return Answer(row.status, row.text, row.reasoning, row.error, row.reasoning_seconds)
 
 
 async def follow(

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import monotonic
 
 from sqlalchemy.exc import OperationalError
 
@@ -18,7 +19,7 @@ from app import answers
 from app.answers import Ending, Piece
 from app.db import Database
 from app.providers import ChatMessage, Delta, ProviderError
-from app.text import Cleaner
+from app.running import Running
 from app.wakeups import WakeUps
 
 FLUSH_SECONDS = 0.05
@@ -37,13 +38,20 @@ class Generations:
     """The answers that this process is writing."""
 
     def __init__(
-        self, database: Database, wakeups: WakeUps, answering: Answering, *, answer_limit: int
+        self,
+        database: Database,
+        wakeups: WakeUps,
+        answering: Answering,
+        *,
+        answer_limit: int,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._wakeups = wakeups
         self._answering = answering
         self._answer_limit = answer_limit
-        self._running: dict[int, _Running] = {}
+        self._clock = clock
+        self._running: dict[int, Running] = {}
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -59,7 +67,7 @@ class Generations:
 
     def start(self, message_id: int, messages: Sequence[ChatMessage]) -> None:
         """Begin to write an answer that is stored as `generating`."""
-        running = _Running(message_id)
+        running = Running(message_id, self._answer_limit, self._clock)
         self._running[message_id] = running
         running.task = asyncio.create_task(self._answer(running, list(messages)), name=f"answer {message_id}")
 
@@ -94,47 +102,42 @@ class Generations:
         if self._writer:
             await self._writer
 
-    async def _answer(self, running: "_Running", messages: list[ChatMessage]) -> None:
+    async def _answer(self, running: Running, messages: list[ChatMessage]) -> None:
         ending = Ending("complete")
         try:
             async with aclosing(self._answering(messages)) as deltas:
                 async for delta in deltas:
                     self._take(running, delta)
-                    if max(running.text.length, running.reasoning.length) >= self._answer_limit:
+                    if running.full:
                         running.finish = "length"
                         break
         except ProviderError as error:
+            running.come_to_end()
             ending = Ending("interrupted" if running.text.length else "failed", str(error))
         except asyncio.CancelledError:
             ending = Ending("interrupted", "The server was stopped while this was being written.")
         except Exception:
             _log.exception("answer %d failed", running.message_id)
+            running.come_to_end()
             ending = Ending(
                 "interrupted" if running.text.length else "failed",
                 "Something went wrong on this server while it was answering.",
             )
         self._end(running, ending)
 
-    def _take(self, running: "_Running", delta: Delta) -> None:
+    def _take(self, running: Running, delta: Delta) -> None:
         if running.ending:
             return
-        if delta.usage:
-            running.prompt_tokens = delta.usage.prompt_tokens
-            running.completion_tokens = delta.usage.completion_tokens
-        running.finish = delta.finish or running.finish
-        first = (delta.text and not running.text.length) or (delta.reasoning and not running.reasoning.length)
-        running.reasoning.add(delta.reasoning[: self._answer_limit - running.reasoning.length])
-        running.text.add(delta.text[: self._answer_limit - running.text.length])
+        first = running.take(delta)
         if running.dirty:
             self._dirty.set()
             if first:
                 self._urgent.set()
 
-    def _end(self, running: "_Running", ending: Ending) -> None:
+    def _end(self, running: Running, ending: Ending) -> None:
         """Settle how an answer ends; the first word stands."""
         if running.ending is None:
-            running.text.end()
-            running.reasoning.end()
+            running.come_to_end()
             running.ending = Ending(
                 ending.status,
                 ending.error,
@@ -175,7 +178,9 @@ class Generations:
         batch = [running for running in self._running.values() if running.dirty]
         if not batch:
             return
-        taken = [_Taken(running, running.pieces(), running.ending) for running in batch]
+        taken = [
+            _Taken(running, running.pieces(), running.ending, running.unstored_seconds) for running in batch
+        ]
         try:
             await self._store(taken)
         except OperationalError:
@@ -204,10 +209,14 @@ class Generations:
             written = [one for one in taken if one.running.message_id in alive]
             await answers.append(session, [piece for one in written for piece in one.pieces])
             for one in written:
+                if one.reasoning_seconds is not None:
+                    await answers.note_reasoning_seconds(
+                        session, one.running.message_id, one.reasoning_seconds
+                    )
                 if one.ending:
                     await answers.finish(session, one.running.message_id, one.ending)
         for one in taken:
-            one.running.written(one.pieces)
+            one.running.written(one.pieces, one.reasoning_seconds)
             if one.ending:
                 self._running.pop(one.running.message_id, None)
                 one.running.stored.set()
@@ -215,73 +224,11 @@ class Generations:
                 self._end(one.running, Ending("stopped"))
 
 
-class _Growing:
-    """One of an answer's two texts: what is produced but not yet stored, and where it goes."""
-
-    def __init__(self) -> None:
-        self.length = 0
-        self.stored = 0
-        self.unstored: list[str] = []
-        self._cleaner = Cleaner()
-
-    def add(self, text: str) -> None:
-        self._keep(self._cleaner.feed(text))
-
-    def end(self) -> None:
-        self._keep(self._cleaner.end())
-
-    def _keep(self, text: str) -> None:
-        if text:
-            self.unstored.append(text)
-            self.length += len(text)
-
-
-@dataclass(eq=False)
-class _Running:
-    """An answer being written by this process."""
-
-    message_id: int
-    task: asyncio.Task[None] | None = None
-    text: _Growing = field(default_factory=_Growing)
-    reasoning: _Growing = field(default_factory=_Growing)
-    finish: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    ending: Ending | None = None
-    stored: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def dirty(self) -> bool:
-        return bool(self.ending or self.text.unstored or self.reasoning.unstored)
-
-    def give_up(self, ending: Ending) -> None:
-        """Let go of what cannot be stored, and end in words that can."""
-        self.text.unstored.clear()
-        self.reasoning.unstored.clear()
-        self.ending = ending
-
-    def pieces(self) -> list[Piece]:
-        """What is to be stored, one piece a kind."""
-        found = []
-        if text := "".join(self.text.unstored):
-            found.append(Piece(self.message_id, "text", self.text.stored, text))
-        if text := "".join(self.reasoning.unstored):
-            found.append(Piece(self.message_id, "reasoning", self.reasoning.stored, text))
-        return found
-
-    def written(self, pieces: Sequence[Piece]) -> None:
-        """Let go of what was stored; more may have come meanwhile."""
-        for piece in pieces:
-            growing = self.text if piece.kind == "text" else self.reasoning
-            rest = "".join(growing.unstored)[len(piece.text) :]
-            growing.unstored = [rest] if rest else []
-            growing.stored += len(piece.text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """What one transaction is to store of an answer."""
 
-    running: _Running
+    running: Running
     pieces: list[Piece]
     ending: Ending | None
+    reasoning_seconds: float | None

@@ -92,6 +92,8 @@ class Message(Table):
     status: Mapped[Status]
     text: Mapped[str] = mapped_column(default="")
     reasoning: Mapped[str] = mapped_column(default="")
+    reasoning_seconds: Mapped[float | None]
+    """How long it took, up to the first text behind it; None while that has not come, or is not known."""
     error: Mapped[str] = mapped_column(default="")
     """Why it failed or was interrupted, in words for the person who asked."""
     finish: Mapped[str | None]

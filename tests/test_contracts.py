@@ -25,9 +25,9 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
-    {"problems", "readers", "settings", "tables", "providers", "text", "wakeups"},
+    {"problems", "readers", "settings", "tables", "providers", "reasoning", "text", "wakeups"},
     {"markdown", "db", "static_files"},
-    {"prompts", "conversations", "answers", "fragments"},
+    {"prompts", "conversations", "answers", "fragments", "running"},
     {"generation", "growing", "transcript", "events", "templating", "security"},
     {"errors", "deps"},
     {"routes"},

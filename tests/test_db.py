@@ -7,7 +7,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from app import conversations
 from app.db import Database
+from app.settings import Settings
 from app.tables import Table
 
 
@@ -27,6 +29,25 @@ async def test_an_upgrade_of_what_is_up_to_date_changes_nothing(database: Databa
 
     async with database.reading() as session:
         assert await session.scalar(text("select count(*) from users")) == 1
+
+
+async def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_that_is_in_it(
+    settings: Settings, database: Database
+) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, 1, prompt="Hi", model="m")
+    async with database.writing() as session:
+        await session.execute(text("alter table messages drop column reasoning_seconds"))
+        await session.execute(text("update alembic_version set version_num = '0001'"))
+
+    later = Database(settings.database_url)
+    await later.upgrade()
+
+    async with later.reading() as session:
+        message = await conversations.find_message(session, 1, turn.prompt.id)
+    await later.close()
+    assert message
+    assert (message.text, message.reasoning_seconds) == ("Hi", None)
 
 
 async def test_no_update_is_lost_and_readers_never_wait(database: Database) -> None:

@@ -1,8 +1,9 @@
 """Generation: stored before it is shown, ended once, and never tied to who asked."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from time import monotonic
 
 import pytest
 from sqlalchemy import event, func, select
@@ -22,10 +23,18 @@ USER = 1
 class Bench:
     """Generations over a real database, and a way to ask and to follow."""
 
-    def __init__(self, database: Database, answering: Answering, answer_limit: int = 1000) -> None:
+    def __init__(
+        self,
+        database: Database,
+        answering: Answering,
+        answer_limit: int = 1000,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self.database = database
         self.wakeups = WakeUps()
-        self.generations = Generations(database, self.wakeups, answering, answer_limit=answer_limit)
+        self.generations = Generations(
+            database, self.wakeups, answering, answer_limit=answer_limit, clock=clock
+        )
 
     async def ask(self) -> int:
         async with self.database.writing() as session:
@@ -341,3 +350,111 @@ async def test_closing_amid_many_answers_keeps_every_word(
             stored = await bench.stored(answer)
             assert stored.status == "interrupted"
             assert stored.text.startswith(text)
+
+
+async def test_thinking_written_into_the_text_is_stored_as_reasoning(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say("\n<thi", "nk>Hm", ".</th", "ink>\n\nYes", " <think>.")
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert (ended.reasoning.strip(), ended.text) == ("Hm.", "Yes <think>.")
+
+
+@pytest.mark.parametrize("pieces", [("<think>Hm.",), ("<think>Hm", "."), (Delta(reasoning="Hm."),)])
+async def test_thinking_that_is_not_ended_is_reasoning_to_its_end(
+    bench: Bench, provider: ScriptedProvider, pieces: tuple[str | Delta, ...]
+) -> None:
+    provider.will_say(*pieces)
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert (ended.reasoning, ended.text) == ("Hm.", "")
+
+
+async def test_what_was_held_back_as_half_a_tag_is_kept_when_the_model_fails(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say("<thi", ProviderError("The model is away.", "interrupted"))
+
+    ended = await bench.end_of(await bench.ask())
+
+    assert (ended.status, ended.text) == ("interrupted", "<thi")
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def thinking_for(clock: Clock, *script: float | Delta) -> Answering:
+    """Says deltas, with seconds that pass between them."""
+
+    async def answering(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        for step in script:
+            if isinstance(step, Delta):
+                yield step
+            else:
+                clock.seconds += step
+
+    return answering
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds"),
+    [
+        ((5.0, Delta(reasoning="Hm"), 12.0, Delta(reasoning="."), 3.0, Delta(text="Yes"), 9.0), 15.0),
+        ((5.0, Delta(text="<think>Hm."), 12.0, Delta(text="</think>\n"), 1.0, Delta(text="Yes")), 13.0),
+        ((Delta(reasoning="Hm"), 12.0), 12.0),
+        ((Delta(text="So"), 2.0, Delta(reasoning="Hm"), 12.0, Delta(text=" yes"), 7.0), 12.0),
+        (
+            (
+                Delta(reasoning="Hm"),
+                2.0,
+                Delta(text="So"),
+                4.0,
+                Delta(reasoning="Hm"),
+                8.0,
+                Delta(text=" yes"),
+            ),
+            2.0,
+        ),
+        ((2.0, Delta(text="Yes"), 3.0), None),
+        ((Delta(reasoning="\n"), 2.0, Delta(text="Yes"), 3.0), None),
+    ],
+)
+async def test_how_long_it_thought_is_stored(
+    database: Database, script: tuple[float | Delta, ...], seconds: float | None
+) -> None:
+    clock = Clock()
+    bench = Bench(database, thinking_for(clock, *script), clock=clock)
+    await bench.generations.open()
+    answer = await bench.ask()
+    ended = await bench.end_of(answer)
+    await bench.generations.close()
+
+    assert ended.reasoning_seconds == seconds
+    assert (await bench.stored(answer)).reasoning_seconds == seconds
+
+
+async def test_the_first_text_is_never_seen_without_how_long_it_thought(
+    bench: Bench, provider: ScriptedProvider
+) -> None:
+    provider.will_say(Delta(reasoning="Hm."), PAUSE, "Yes", PAUSE, "!")
+    answer = await bench.ask()
+
+    states: list[Answer] = []
+    async with asyncio.timeout(10), aclosing(bench.follow(answer)) as following:
+        async for state in following:
+            if not states or (state.text, state.reasoning) != (states[-1].text, states[-1].reasoning):
+                provider.go_on()
+            states.append(state)
+
+    assert {bool(state.text) for state in states if state.running and state.reasoning} == {False, True}
+    assert all((state.reasoning_seconds is not None) == bool(state.text) for state in states)

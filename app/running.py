@@ -1,0 +1,127 @@
+"""A running answer: what a model has produced of it, and what of that is not stored yet."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from app.answers import Ending, Piece
+from app.providers import Delta
+from app.reasoning import Thinking
+from app.text import Cleaner
+
+
+class Growing:
+    """One of an answer's two texts: what is produced but not yet stored, and where it goes."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.stored = 0
+        self.unstored: list[str] = []
+        self._cleaner = Cleaner()
+
+    def add(self, text: str) -> str:
+        """Take what came next; what of it counts by now."""
+        return self._keep(self._cleaner.feed(text))
+
+    def end(self) -> str:
+        """Take what was held back."""
+        return self._keep(self._cleaner.end())
+
+    def _keep(self, text: str) -> str:
+        if text:
+            self.unstored.append(text)
+            self.length += len(text)
+        return text
+
+
+@dataclass(eq=False)
+class Running:
+    """An answer being written by this process; `clock` gives seconds, and never goes back."""
+
+    message_id: int
+    limit: int
+    clock: Callable[[], float]
+    task: asyncio.Task[None] | None = None
+    text: Growing = field(default_factory=Growing)
+    reasoning: Growing = field(default_factory=Growing)
+    finish: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    ending: Ending | None = None
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+    unstored_seconds: float | None = None
+    _thinking: Thinking = field(default_factory=Thinking)
+    _thinking_since: float | None = None
+    _has_thought: bool = False
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to be stored."""
+        return bool(self.ending or self.text.unstored or self.reasoning.unstored)
+
+    @property
+    def full(self) -> bool:
+        """Whether it has reached the limit of its length."""
+        return max(self.text.length, self.reasoning.length) >= self.limit
+
+    def take(self, delta: Delta) -> bool:
+        """Take what the model said next; whether it is the first of its text or its reasoning."""
+        if delta.usage:
+            self.prompt_tokens = delta.usage.prompt_tokens
+            self.completion_tokens = delta.usage.completion_tokens
+        self.finish = delta.finish or self.finish
+        first_text, first_reasoning = not self.text.length, not self.reasoning.length
+        self._think(delta.reasoning)
+        self._say(self._thinking.feed(delta.text))
+        return bool((first_text and self.text.length) or (first_reasoning and self.reasoning.length))
+
+    def come_to_end(self) -> None:
+        """Take what was held back: nothing more will come."""
+        self._say(self._thinking.end())
+        self.text.end()
+        self.reasoning.end()
+        self._stop_thinking()
+
+    def give_up(self, ending: Ending) -> None:
+        """Let go of what cannot be stored, and end in words that can."""
+        self.text.unstored.clear()
+        self.reasoning.unstored.clear()
+        self.ending = ending
+
+    def pieces(self) -> list[Piece]:
+        """The text that is to be stored, one piece a kind."""
+        found = []
+        if text := "".join(self.text.unstored):
+            found.append(Piece(self.message_id, "text", self.text.stored, text))
+        if text := "".join(self.reasoning.unstored):
+            found.append(Piece(self.message_id, "reasoning", self.reasoning.stored, text))
+        return found
+
+    def written(self, pieces: Sequence[Piece], reasoning_seconds: float | None) -> None:
+        """Let go of what was stored; more may have come meanwhile."""
+        if reasoning_seconds is not None:
+            self.unstored_seconds = None
+        for piece in pieces:
+            growing = self.text if piece.kind == "text" else self.reasoning
+            rest = "".join(growing.unstored)[len(piece.text) :]
+            growing.unstored = [rest] if rest else []
+            growing.stored += len(piece.text)
+
+    def _say(self, said: Delta) -> None:
+        self._think(said.reasoning)
+        if self.text.add(said.text[: self._room(self.text)]):
+            self._stop_thinking()
+
+    def _think(self, reasoning: str) -> None:
+        kept = self.reasoning.add(reasoning[: self._room(self.reasoning)])
+        if self._thinking_since is None and kept.strip():
+            self._thinking_since = self.clock()
+
+    def _room(self, growing: Growing) -> int:
+        return max(self.limit - growing.length, 0)
+
+    def _stop_thinking(self) -> None:
+        """Note how long it thought, once: what it thinks later on does not count."""
+        if self._thinking_since is not None and not self._has_thought:
+            self._has_thought = True
+            self.unstored_seconds = self.clock() - self._thinking_since
