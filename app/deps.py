@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import conversations
+from app.answers import Seen
 from app.db import Database
 from app.generation import Generations
 from app.problems import Problem
@@ -99,7 +100,16 @@ def seen_position(
     return int(position) if position.isascii() and position.isdigit() and len(position) <= 12 else None
 
 
+def seen_in_page(
+    last_event_id: Annotated[str | None, Header()] = None,
+    start: Annotated[str, Query(alias="from", max_length=30)] = "0",
+) -> Seen | None:
+    """How much of an answer a page shows: Last-Event-ID, else `from`; None if it makes no sense."""
+    return Seen.read(start if last_event_id is None else last_event_id)
+
+
 CurrentConversation = Annotated[Conversation, Depends(current_conversation)]
 CurrentAnswer = Annotated[Message, Depends(current_answer)]
 AnswerIfAny = Annotated[Message | None, Depends(answer_if_any)]
 SeenPosition = Annotated[int | None, Depends(seen_position)]
+SeenInPage = Annotated[Seen | None, Depends(seen_in_page)]

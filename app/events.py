@@ -1,7 +1,8 @@
 """Server-sent events: an answer as text for programs and as fragments for our page.
 
-The id of an event is the position in the answer's text up to which a reader has it then, so any
-process can go on from there. Every stream ends with `done`, after an `error` where something failed.
+The id of an event is how much of the answer a reader has then, so any process can go on from there: for
+programs the position in its text, for our page that in its reasoning too (`Seen`). Every stream ends with
+`done`, after an `error` where something failed.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.answers import Answer
+from app.answers import Answer, Seen
 from app.fragments import changes, shown
+from app.reasoning import thought
 
 PING_SECONDS = 15
 COSTLY_SECONDS = 0.02
@@ -68,28 +70,64 @@ async def text_events(
 
 
 async def fragment_events(
-    message_id: int, states: AsyncGenerator[Answer, None], seen: int | None
+    message_id: int, states: AsyncGenerator[Answer, None], seen: Seen | None
 ) -> AsyncIterator[ServerSentEvent]:
-    """An answer as fragments, from a position on, as it is stored.
+    """An answer as fragments, from what a page has of it on, as it is stored.
 
-    A position that makes no sense gets a fragment that replaces all there is.
+    What makes no sense gets a fragment that replaces all there is; who has the ended whole gets nothing,
+    since that may read otherwise than the same text while it ran.
     """
-    place = str(message_id)
     answer: Answer | None = None
-    before: Sequence[str] | None = None
+    page: _Page | None = None
     async with aclosing(states) as following:
         async for answer in following:
-            if before is None and seen is not None and seen <= len(answer.text):
-                before = await shown(place, answer.text[:seen], running=True)
+            if page is None:
+                if seen and seen.ended and seen.is_of(answer):
+                    break
+                page = await _Page.with_what_was_seen(message_id, answer, seen)
             began = time()
-            now = await shown(place, answer.text, running=answer.running)
-            if html := changes(place, before, now, bare=True):
-                yield _event(html, id=str(len(answer.text)))
-            before = now
+            if html := await page.brought_to(answer):
+                yield _event(html, id=str(Seen.of(answer)))
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:
                 # A text that takes long to render is rendered less often, for the others' sake.
                 await asyncio.sleep(min(5 * cost, 2))
     yield _done(answer.status if answer and not answer.running else "gone")
+
+
+class _Page:
+    """What a page shows of an answer: its text, its reasoning, and for how long it thought."""
+
+    def __init__(self, message_id: int) -> None:
+        self._id = message_id
+        self._text: Sequence[str] | None = None
+        self._reasoning: Sequence[str] | None = None
+        # Not known of a page that comes back, so it is told once more.
+        self._told_seconds = False
+
+    @classmethod
+    async def with_what_was_seen(cls, message_id: int, answer: Answer, seen: Seen | None) -> "_Page":
+        """A page that has this much of an answer; of one that makes no sense nothing is known."""
+        page = cls(message_id)
+        if seen and seen.is_of(answer):
+            page._text = await shown(f"{message_id}", answer.text[: seen.text], running=True)
+            page._reasoning = await shown(f"{message_id}r", answer.reasoning[: seen.reasoning], running=True)
+        return page
+
+    async def brought_to(self, answer: Answer) -> str:
+        """The fragments that it takes to show this state of the answer."""
+        text = await shown(f"{self._id}", answer.text, running=answer.running)
+        reasoning = await shown(f"{self._id}r", answer.reasoning, running=answer.running)
+        # First, since a piece without a name is.
+        fragments = changes(f"{self._id}", self._text, text, bare=True)
+        fragments += changes(f"{self._id}r", self._reasoning, reasoning)
+        self._text, self._reasoning = text, reasoning
+        if answer.reasoning_seconds is not None and not self._told_seconds:
+            self._told_seconds = True
+            words = thought(answer.reasoning_seconds, running=answer.running)
+            fragments += (
+                f'<hx-partial hx-target="#message-{self._id}-thought" hx-swap=innerMorph>{words}</hx-partial>'
+            )
+        return fragments
 
 
 def _ended(answer: Answer | None) -> list[ServerSentEvent]:

@@ -1,12 +1,47 @@
 """A growing answer: HTML that is only ever appended to, for a page that streams without scripts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.fragments import BLOCK, CLOSING_TAGS, TAG, VOID
 
 # What stands before it has a newer version behind it. A mark of its own, since browsers do not look again at
 # what follows an element while that is still being read.
 SUPERSEDED = '<hr class="superseded" hidden>'
+
+
+class GrowingPage:
+    """An answer's reasoning, folded, and then its text, as HTML that is only ever appended to.
+
+    `around` gives the HTML before and behind the reasoning, with what to call it. Reasoning that comes
+    after the text has begun has no place here: the conversation's ordinary page shows it.
+    """
+
+    def __init__(self, around: Callable[[str], tuple[str, str]]) -> None:
+        self._around = around
+        self._reasoning: GrowingAnswer | None = None
+        self._text: GrowingAnswer | None = None
+        self._thought = ""
+
+    def advance(self, text: tuple[str, ...], reasoning: tuple[str, ...], thought: str) -> str:
+        """The HTML to append for these blocks to be shown, and for the reasoning to be called so."""
+        self._thought = thought
+        grown = ""
+        if self._text is None and reasoning:
+            if self._reasoning is None:
+                self._reasoning = GrowingAnswer()
+                grown = self._around(thought)[0]
+            grown += self._reasoning.advance(reasoning)
+        if self._text is None and text:
+            grown += self._end_of_reasoning()
+            self._text = GrowingAnswer()
+        return grown + (self._text.advance(text) if self._text else "")
+
+    def end(self) -> str:
+        """Close what is open."""
+        return self._text.end() if self._text else self._end_of_reasoning()
+
+    def _end_of_reasoning(self) -> str:
+        return self._reasoning.end() + self._around(self._thought)[1] if self._reasoning else ""
 
 
 class GrowingAnswer:

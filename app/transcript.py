@@ -6,29 +6,31 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations
+from app.answers import Answer, Seen
 from app.fragments import page_blocks, shown
+from app.reasoning import thought
 from app.tables import Message
+
+NOTHING = Markup()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message of a transcript.
 
-    `html` is an answer's safe HTML, `position` the length in characters of the text that it shows,
-    `earlier` the HTML of earlier tries at the same prompt, and `last` whether nothing follows.
+    `html` is an answer's safe HTML and `reasoning` that of what the model thought before, `thought` says
+    for how long; `position` is where the stream of a running answer goes on, `earlier` the HTML of earlier
+    tries at the same prompt, and `last` whether nothing follows.
     """
 
     message: Message
     text: str
-    html: Markup
-    reasoning: str
+    html: Markup = NOTHING
+    reasoning: Markup = NOTHING
+    thought: str = ""
+    position: str = ""
     earlier: tuple[Markup, ...] = ()
     last: bool = False
-
-    @property
-    def position(self) -> int:
-        """Where the stream of a running answer goes on."""
-        return len(self.text)
 
 
 async def transcript(session: AsyncSession, user_id: int, conversation_id: int) -> list[Entry]:
@@ -44,17 +46,23 @@ async def entry(session: AsyncSession, user_id: int, message: Message) -> Entry:
 
 
 async def _entry(session: AsyncSession, user_id: int, message: Message, *, last: bool) -> Entry:
-    text, reasoning = message.text, message.reasoning
-    if message.running and (answer := await answers.read(session, user_id, message.id)):
-        text, reasoning = answer.text, answer.reasoning
     if message.role == "user":
-        return Entry(message, text, Markup(), reasoning, last=last)
-    html = await _html(message, text)
+        return Entry(message, message.text, last=last)
+    answer = Answer(message.status, message.text, message.reasoning, message.error, message.reasoning_seconds)
+    if message.running:
+        answer = await answers.read(session, user_id, message.id) or answer
     others = await conversations.earlier_answers(session, user_id, message)
-    earlier = tuple([await _html(other, other.text) for other in others])
-    return Entry(message, text, html, reasoning, earlier, last)
+    return Entry(
+        message,
+        answer.text,
+        await _html(f"{message.id}", answer.text, running=message.running),
+        await _html(f"{message.id}r", answer.reasoning, running=message.running),
+        thought(answer.reasoning_seconds, running=message.running),
+        str(Seen(len(answer.text), len(answer.reasoning))),
+        tuple([await _html(f"{other.id}", other.text, running=False) for other in others]),
+        last,
+    )
 
 
-async def _html(message: Message, text: str) -> Markup:
-    place = str(message.id)
-    return page_blocks(place, await shown(place, text, running=message.running))
+async def _html(place: str, text: str, *, running: bool) -> Markup:
+    return page_blocks(place, await shown(place, text, running=running))

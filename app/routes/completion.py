@@ -6,7 +6,17 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import answers, conversations
-from app.deps import GONE, Chat, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser, Id, SeenPosition
+from app.deps import (
+    GONE,
+    Chat,
+    CurrentAnswer,
+    CurrentChat,
+    CurrentReader,
+    CurrentUser,
+    Id,
+    SeenInPage,
+    SeenPosition,
+)
 from app.events import event_stream, fragment_events, text_events
 from app.problems import Problem
 from app.readers import Reader
@@ -119,7 +129,7 @@ async def resume(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: See
 
 
 @router.get("/completion/{message_id}/fragments", include_in_schema=False)
-async def fragments(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenPosition) -> Response:
+async def fragments(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenInPage) -> Response:
     """An answer as fragments of HTML for our page, from where the page last saw it."""
     states = answers.follow(chat.database, chat.wakeups, user, message_id)
     return event_stream(fragment_events(message_id, states, seen))

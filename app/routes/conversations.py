@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
@@ -9,8 +10,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from app import answers, conversations
 from app.deps import Chat, CurrentChat, CurrentConversation, CurrentUser
 from app.fragments import shown
-from app.growing import GrowingAnswer
+from app.growing import GrowingPage
+from app.reasoning import thought
 from app.routes.pages import conversation_context, conversation_page
+from app.templating import Templates
 from app.transcript import entry
 
 router = APIRouter()
@@ -62,11 +65,13 @@ async def _growing_page(
     request: Request, chat: Chat, user: int, message_id: int, before: str, after: str
 ) -> AsyncGenerator[str, None]:
     yield before
-    growing = GrowingAnswer()
+    growing = GrowingPage(partial(_around_reasoning, request))
     async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
         async for state in states:
-            blocks = await shown(str(message_id), state.text, running=state.running)
-            if html := growing.advance(blocks):
+            text = await shown(f"{message_id}", state.text, running=state.running)
+            reasoning = await shown(f"{message_id}r", state.reasoning, running=state.running)
+            words = thought(state.reasoning_seconds, running=state.running)
+            if html := growing.advance(text, reasoning, words):
                 yield html
     yield growing.end()
     async with chat.database.reading() as session:
@@ -75,3 +80,8 @@ async def _growing_page(
     if ended:
         yield request.app.state.templates.render(request, "messages/_ending.html", entry=ended)
     yield after
+
+
+def _around_reasoning(request: Request, words: str) -> tuple[str, str]:
+    templates: Templates = request.app.state.templates
+    return templates.render_around(request, "messages/_growing_reasoning.html", thought=words)
