@@ -20,7 +20,7 @@ WATCH = """
 """
 SELECT = """
 (words) => {
-  const walker = document.createTreeWalker(document.querySelector('.answer .prose'), NodeFilter.SHOW_TEXT);
+  const walker = document.createTreeWalker(document.querySelector('.answer > .prose'), NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode, at = node.data.indexOf(words);
     if (at >= 0) getSelection().setBaseAndExtent(node, at, node, at + words.length);
@@ -101,7 +101,7 @@ def test_growing_code_is_added_to_and_never_written_anew(chat: Chat, upstream: U
       window.removed = 0;
       const count = record => { window.removed += record.removedNodes.length; };
       new MutationObserver(records => records.forEach(count))
-        .observe(document.querySelector('.answer .prose'), {subtree: true, childList: true});
+        .observe(document.querySelector('.answer > .prose'), {subtree: true, childList: true});
     }""")
 
     upstream.go_on()
