@@ -311,7 +311,7 @@ def test_pictures_of_thoughts_and_axe(new_context: Any, upstream: Upstream, sche
 
     upstream.will_say(
         Delta(reasoning="The question is *why* the sky is blue. I keep to `Rayleigh` scattering.\n\n- "),
-        Delta(reasoning="what scatters\n- what does not\n\n" + LONG), PAUSE,
+        Delta(reasoning="what scatters\n- what does not\n\n```python\nblue > red\n```\n\n" + LONG), PAUSE,
         "Sunlight is scattered by the air, and blue light **most of all**.", PAUSE,
         "\n\nAt dusk its way through the air is longer, so that what is left is red.",
     )  # fmt: skip
