@@ -55,7 +55,7 @@ def test_nothing_makes_the_page_scroll_sideways(narrow: Chat, upstream: Upstream
         narrow.open()
         narrow.send(text[:10_000])
         narrow.expect_complete()
-        narrow.answer.get_by_text("Thoughts").click()
+        narrow.answer.locator(".reasoning summary").click()
         wide += [f"{name}: {found}" for found in too_wide(narrow.page)]
 
     assert wide == []
