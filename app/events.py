@@ -13,7 +13,7 @@ from time import monotonic as time
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.answers import Answer, Seen
-from app.fragments import changes, shown
+from app.fragments import shown, step
 from app.reasoning import thought
 
 PING_SECONDS = 15
@@ -115,12 +115,13 @@ class _Page:
 
     async def brought_to(self, answer: Answer) -> str:
         """The fragments that it takes to show this state of the answer."""
-        text = await shown(f"{self._id}", answer.text, running=answer.running)
-        reasoning = await shown(f"{self._id}r", answer.reasoning, running=answer.running)
-        # First, since a piece without a name is.
-        fragments = changes(f"{self._id}", self._text, text, bare=True)
-        fragments += changes(f"{self._id}r", self._reasoning, reasoning)
-        self._text, self._reasoning = text, reasoning
+        running = answer.running
+        # The text first, since a piece without a name is.
+        self._text, fragments = await step(f"{self._id}", self._text, answer.text, running=running, bare=True)
+        self._reasoning, reasoning = await step(
+            f"{self._id}r", self._reasoning, answer.reasoning, running=running
+        )
+        fragments += reasoning
         if answer.reasoning_seconds is not None and not self._told_seconds:
             self._told_seconds = True
             words = thought(answer.reasoning_seconds, running=answer.running)

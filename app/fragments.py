@@ -32,7 +32,7 @@ _TIPS = (
 )
 _ENDS_OF_LISTS = re.compile(r"(?:</p></li></[uo]l>|(?:</li></[uo]l>){1,2})$")
 _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
-# In characters; to render more than that takes more than a millisecond.
+# In characters.
 _LONG = 8_000
 _REMEMBERED = 64
 _STEP = 256
@@ -78,14 +78,23 @@ def tip(place: str | int) -> str:
     return ",".join(last + tip for tip in _TIPS)
 
 
+async def step(
+    place: str, seen: Sequence[str] | None, text: str, *, running: bool, bare: bool = False
+) -> tuple[Sequence[str], str]:
+    """The blocks of a text now, and the `changes` to them; beside the event loop where it takes long."""
+
+    def taken() -> tuple[Sequence[str], str]:
+        now = shown_blocks(place, text, running=running)
+        return now, changes(place, seen, now, bare=bare)
+
+    return await asyncio.to_thread(taken) if _is_long(place, text) else taken()
+
+
 async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
     """`shown_blocks`, beside the event loop where that takes long."""
-    known = _latest.get(place)
-    if known and (known.text, known.running) == (text, running):
-        return known.blocks
-    if len(text) - (len(known.rendering.settled_text) if known else 0) < _LONG:
-        return shown_blocks(place, text, running=running)
-    return await asyncio.to_thread(shown_blocks, place, text, running=running)
+    if _is_long(place, text):
+        return await asyncio.to_thread(shown_blocks, place, text, running=running)
+    return shown_blocks(place, text, running=running)
 
 
 def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
@@ -103,6 +112,12 @@ def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, 
         while len(_latest) > _REMEMBERED:
             _latest.pop(next(iter(_latest)), None)
     return known.blocks
+
+
+def _is_long(place: str, text: str) -> bool:
+    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
+    known = _latest.get(place)
+    return len(text) - (len(known.rendering.settled_text) if known else 0) > _LONG
 
 
 @dataclass(frozen=True, slots=True)
