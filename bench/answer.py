@@ -46,7 +46,7 @@ def main() -> None:
         "ours": medians(ours),
         "plain": medians(plain),
         "main_thread_ratio": round(medians(ours)["main_thread"] / medians(plain)["main_thread"], 2),
-        "spread": [
+        "ratios": [
             round(one["main_thread"] / other["main_thread"], 2)
             for one, other in zip(ours, plain, strict=True)
         ],
