@@ -1,4 +1,4 @@
-"""Hostile text: attempts at a page through what a model writes, of our own making; disguises; places.
+"""Hostile text: attempts at a page through what a model writes, most of our own making; disguises; places.
 
 The attempts are in `hostile_text/`, a file a family, one a line: `⏎` stands for a newline, `⟨202E⟩` for the
 character of that number, and a line that begins with `;;` says what the family is.
