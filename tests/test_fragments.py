@@ -220,6 +220,31 @@ def test_a_growing_block_is_not_sent_again() -> None:
     assert len(step(text[:1000], text[:1005])) < 120
 
 
+BEFORE = "One *word*.\n\n```py\nx = 1\n```\n\nTwo, [see].\n\n"
+
+
+@pytest.mark.parametrize(
+    ("seen", "added", "changed"),
+    [
+        ("- a\n- b", "\n\n- c\n", {"#m7-3"}),  # a list turns loose
+        ("Head\ning", "\n===\n", {"#m7-3"}),  # a paragraph turns into a heading
+        ("| a |", "\n|---|\n", {"#message-7-blocks"}),  # a table was waited for
+        ("End.", "\n\n[see]: https://a.example\n", {"#m7-2"}),  # a link is defined behind its use
+        ("End.", "\n\n[other]: https://a.example\n", set()),
+        ("```js\nlet a", "\n```\n", {"#m7-3"}),  # code is coloured
+    ],
+)
+def test_what_the_language_makes_change_changes_and_nothing_else(
+    seen: str, added: str, changed: set[str]
+) -> None:
+    before = shown_blocks("7", BEFORE + seen, running=True)
+    after = shown_blocks("7", BEFORE + seen + added, running=True)
+
+    sent = changes("7", before, after)
+
+    assert {target.partition(">")[0] for target, _, _ in PARTIAL.findall(sent)} == changed
+
+
 def test_every_piece_of_code_has_a_copy_button_of_its_own() -> None:
     html = blocks("```\na\n```\n\n- item\n\n  ```\n  b\n  ```\n\n  ```\n  c\n  ```\n")
 
