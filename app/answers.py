@@ -38,7 +38,7 @@ class Answer:
 class Seen:
     """How much of an answer a reader has: characters of its text and of its reasoning, or the ended whole.
 
-    As a string it is the id of an event: `12-345`, `end`.
+    As a string it is the id of an event: `12`, `12-345`, `end`.
     """
 
     text: int = 0
@@ -46,7 +46,8 @@ class Seen:
     ended: bool = False
 
     def __str__(self) -> str:
-        return "end" if self.ended else f"{self.text}-{self.reasoning}"
+        position = f"{self.text}-{self.reasoning}" if self.reasoning else f"{self.text}"
+        return "end" if self.ended else position
 
     @classmethod
     def of(cls, answer: Answer) -> "Seen":

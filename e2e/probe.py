@@ -16,7 +16,7 @@ REQUESTS = {
     "stylesheet": r"/static/\S+",
     "script": r"/static/\S+",
     "other": r"/offline",  # the page fetches it ahead
-    "fetch": r"/completion(/\d+/fragments\?from=\d+-\d+)?|/messages/\d+|/draft|/offline|/model",
+    "fetch": r"/completion(/\d+/fragments\?from=\d+(-\d+)?)?|/messages/\d+|/draft|/offline|/model",
 }
 ALLOWED: dict[str, dict[str, str]] = {
     **{tag: {} for tag in (*TAGS.split(), *mathematics.TAGS)},

@@ -49,7 +49,7 @@ async def test_a_running_answer_goes_on_from_what_the_page_shows(
     page = await client.get("/conversations/1", headers=BROWSER)
 
     assert select(page, "[aria-busy=true] > .prose") == ["Some text"]
-    assert attributes(page, ".stream", "hx-sse:connect") == ["/completion/2/fragments?from=9-0"]
+    assert attributes(page, ".stream", "hx-sse:connect") == ["/completion/2/fragments?from=9"]
     assert "url=/conversations/1/live" in page.text
 
 
