@@ -1,9 +1,9 @@
 """Fragments: what a page must change to go from the blocks that it has to the blocks that there are.
 
 Each block of an answer stands in an element of its own, with an id made of the answer's and the block's
-number; a fragment names the element that it changes. A block that grew at its end is sent as what was
-added; one that changed otherwise is sent whole; the others are not sent. Most of what is sent only goes
-on where the text stands: that goes without a name, to the one place that the stream itself names (`TIP`).
+number; a fragment names the element that it changes. Of a block that changed the smallest last part is
+sent; the others are not sent. Most of what is sent only goes on where the text stands: that goes without a
+name, to the one place that the stream itself names (`tip`).
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from threading import Lock
 
 from markupsafe import Markup
 
@@ -55,7 +56,7 @@ def page_blocks(place: str, shown: Iterable[str]) -> Markup:
 def changes(place: str, seen: Sequence[str] | None, now: Sequence[str], *, bare: bool = False) -> str:
     """The fragments that turn the blocks of a page into those that there are; `seen` is None if unknown.
 
-    With `bare`, what goes on at the `TIP` comes first, and without an element around it.
+    With `bare`, what goes on at the `tip` comes first, and without an element around it.
     """
     if seen is None:
         elements = "".join(_element(place, number, html) for number, html in enumerate(now))
@@ -105,19 +106,23 @@ def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, 
     is new in it is rendered.
     """
     known = _latest.get(place, _Shown())
-    if (known.text, known.running) != (text, running):
-        known = _Shown.after(known, place, text, running=running)
-        _latest.pop(place, None)
-        _latest[place] = known
-        while len(_latest) > _REMEMBERED:
-            _latest.pop(next(iter(_latest)), None)
-    return known.blocks
+    if (known.text, known.running) == (text, running):
+        return known.blocks
+    new = _Shown.after(known, place, text, running=running)
+    # Who comes back asks for what was shown earlier: that is not what will be asked for next.
+    if not known.text.startswith(text) or not running:
+        with _lock:
+            _latest.pop(place, None)
+            _latest[place] = new
+            if len(_latest) > _REMEMBERED:
+                del _latest[next(iter(_latest))]
+    return new.blocks
 
 
 def _is_long(place: str, text: str) -> bool:
     """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
-    known = _latest.get(place)
-    return len(text) - (len(known.rendering.settled_text) if known else 0) > _LONG
+    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
+    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,7 @@ class _Shown:
 
 # Threads may find one another's work there, or do it twice; what they find is never wrong.
 _latest: dict[str, _Shown] = {}
+_lock = Lock()
 
 
 def _same(seen: Sequence[str], now: Sequence[str]) -> int:

@@ -24,6 +24,7 @@ PIECES = st.sampled_from(
             "[^1]",
             "\n\n[^1]: note\n",
         ),
+        *("$$\n", "\\[\n", "\\]\n", "+ x", "$x^2$", "\\(x", "\\)", "\ufeff"),
     ]
 )
 DOCUMENTS = st.lists(PIECES, max_size=25).map("".join)

@@ -54,6 +54,11 @@ def test_what_is_known_of_another_text_does_no_harm(text: str, other: str) -> No
         "a\n\nb\n\n<script>\n\nc\n\n</script>\n\nd",
         "a\n\nb\n\n- c\n\n\n      d\n\ne\n\n1. f\n\ng",
         "~~~\na\n\nb\n\nc\n~~~\n\nd\n\ne",
+        "see [a]\n\nb\n\nc\n\n    code\n[a]: https://a.example\n\nd\n\ne [a]\n\nf",
+        "\ufeff[a]: https://a.example\n\nText.\n\nMore.\n\n[a]\n\n[a]",
+        f"[^{'a' * 1200}]\n\nText.\n\nMore.\n\n[^{'a' * 1200}]: note\n\nEnd.\n\nEnd.",
+        "a[^1]\n\n[^1]: b\n\nc\n\nd[^1]\n\n[^1]: e\n\nf\n\ng",
+        "a\n\n\\[\n- b\n\nc\n\n\\]\n\nd\n\n$$\n+ e\n$$\n\nf\n\ng",
         "\r\n\r\na\r\n\r\nb\r\n\r\nc\r\n\r\nd",
     ],
 )

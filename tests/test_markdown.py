@@ -55,6 +55,15 @@ def test_a_task_of_a_loose_list_has_its_mark_in_its_paragraph() -> None:
     ]
 
 
+def test_a_footnote_that_is_defined_again_keeps_its_place() -> None:
+    assert render("a[^1]\n\n[^1]: b\n\n# c\n\n[^1]: d\n") == [
+        "<p>a<sup>1</sup></p>",
+        "<h1>c</h1>",
+        "<p><sup>1</sup>: d</p>",
+        '<section class="footnotes"><ol><li class="footnote"><p>b</p></li></ol></section>',
+    ]
+
+
 def test_a_footnote_in_a_link_is_a_number_in_brackets() -> None:
     assert ">a[1]</a>" in render("[a[^x]](http://b.c)\n\n[^x]: d")[0]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.markdown.blocks import block
-from app.markdown.displays import bare, shielded
 from app.markdown.limits import LONGEST, TooIntricateError, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import to_html
 from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
+from app.markdown.shields import shielded, unshielded
 from app.markdown.unfinished import completed, without_undecided_end
 from app.text import clean
 
@@ -76,7 +76,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 def _pieces(text: str) -> list[Piece]:
     if is_too_intricate(text):
         raise TooIntricateError
-    pieces = split(bare(to_html(text)))
+    pieces = split(unshielded(to_html(text)))
     # Only the last piece can still grow, or the one before the footnotes.
     pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]
     return pieces
@@ -96,11 +96,20 @@ def _has_definition(text: str, pieces: Sequence[Piece]) -> bool:
     """Whether the text may define what a link or a footnote means, in it or elsewhere."""
     if "]:" not in text:
         return False
-    # In code at top level it is none, and there it is not rare.
-    code = {line for piece in pieces for line in code_lines(piece)}
-    return any(
-        text.count("\n", 0, found.start("label")) + 1 not in code for found in _DEFINITION.finditer(text)
-    )
+    # Between fences at top level it is none, and there it is not rare.
+    lines = text.split("\n")
+    code = {line for piece in pieces if _begins_with_fence(piece, lines) for line in code_lines(piece)}
+    line, position = 1, 0
+    for found in _DEFINITION.finditer(text):
+        line += text.count("\n", position, found.start("label"))
+        position = found.start("label")
+        if line not in code:
+            return True
+    return False
+
+
+def _begins_with_fence(piece: Piece, lines: Sequence[str]) -> bool:
+    return piece.line > 0 and lines[piece.line - 1].lstrip().startswith(("```", "~~~"))
 
 
 def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, str]:
@@ -115,11 +124,12 @@ def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, str]:
     for number in range(len(pieces) - 2, 0, -1):
         start = starts[pieces[number].line]
         if text[max(start - 2, 0) : start] == "\n\n" and text[start] != "\ufeff":
-            return number, bare(text[:start])
+            return number, unshielded(text[:start])
     return 0, ""
 
 
 # In front of it there are at most the marks of the lists and quotes that it stands in.
 _DEFINITION = re.compile(
-    r"^[ \t>*+\-.)\d]*(?P<label>\[(?:[^\[\]\\]|\\.){1,1000}\]:)", re.MULTILINE | re.DOTALL
+    r"^\ufeff?[ \t>*+\-.)\d]*+(?P<label>\[(?:\^[^\]\s]++|(?:[^\[\]\\]|\\.){1,1000}+)\]:)",
+    re.MULTILINE | re.DOTALL,
 )

@@ -109,6 +109,8 @@ def mathml(source: str, *, display: bool) -> str | None:
 @lru_cache(maxsize=4096)
 def is_prose(source: str) -> bool:
     r"""Whether what stands between two dollar signs is no formula: `$5 (cheap) and 10$`, `$HOME/$`."""
+    if len(source) > _LONGEST:
+        return True
     text = source.strip()
     if _TEX.search(text):
         return False
@@ -214,10 +216,10 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 _RELATION = re.compile(r"[=<>≤≥≈≠∈→]")
 # A number, and after something between them a word, or with nothing between them one in CJK.
 _AMOUNT_OF_SOMETHING = re.compile(
-    r"^(?!.*\b(?:mod|log|sin|cos|tan|ln|exp|max|min|gcd)\b)[\d.,]*\d[kKmMbB+%]?"
-    r"(?:.*[\s/(,\-][^\W\d_]{3,}|[\s(]*[\u3040-\u9fff\uac00-\ud7af])"
+    r"^(?!.*\b(?:mod|log|sin|cos|tan|ln|exp|max|min|gcd)\b)[\d.,]*+(?<=\d)[kKmMbB+%]?+"
+    r"(?:.*[\s/(,\-][^\W\d_]{3,}|[\s(]*+[\u3040-\u9fff\uac00-\ud7af])"
 )
-_PHRASE = re.compile(r"[^\W\d_]{3,} [^\W\d_]{3,}")
+_PHRASE = re.compile(r"(?<![^\W\d_])[^\W\d_]{3,}+ [^\W\d_]{3,}")
 _FUNCTION_NAMES = """
 alpha arccos arcsin arctan arg beta cos cosh cot cov csc deg delta det dim div exp gamma gcd grad inf ker
 lambda lcm lim ln log max min mod omega pi pr rank sec sgn sigma sin sinh sup tan tanh theta tr var

@@ -150,7 +150,7 @@ _MARGIN = r"[ \t>]*+(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*+"
 _UNDECIDED_LINE = re.compile(
     rf"{_MARGIN}(?:[-+*_=~`#|:> \t]*|\d{{1,9}}[.)]?|\[[ xX]?\]?|\[[^\]\n]*\]:|(?:```+|~~~+)[^`\n]*)[ \t]*"
 )
-_TABLE_HEAD = re.compile(r"[ \t]{0,3}\|[^\n]*(?:\n[ \t]*\|?[ \t|:-]*)?")
+_TABLE_HEAD = re.compile(r"[ \t]{0,3}\|[^\n]*+(?:\n[ \t|:-]*+)?")
 _BEGINNING = re.compile(
     rf"^(?:{_MARGIN}(?:\#{{1,6}}[ \t]|\|(?:[^\n]*\|)?)|[ \t>]*+(?:(?:[-+*]|\d{{1,9}}[.)])[ \t]+)++)",
     re.MULTILINE,
