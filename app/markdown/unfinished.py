@@ -61,7 +61,7 @@ class _Inline:
                 # Half a formula is shown as what is written of it.
                 source = " ".join(text[start:].split())
                 text = f"{text[: start - len(mark)]}{_QUOTE} {source} {_QUOTE}"
-            else:
+            elif len(text) - start <= _LONGEST_OPEN:
                 ends += mark
         for begin, start in reversed(self._brackets):
             text = text[:begin] + text[start:]
@@ -72,6 +72,9 @@ class _Inline:
         match mark.lastgroup:
             case "verbatim":
                 return self._read_verbatim(mark)
+            case "angle":
+                self._end = mark.start()
+                return len(self._text)
             case "bracket" if mark[0] == "]":
                 return self._read_end_of_bracket(mark)
             case "bracket":
@@ -82,14 +85,21 @@ class _Inline:
 
     def _read_verbatim(self, mark: re.Match[str]) -> int:
         """Code or a formula: what looks like a mark in it is none."""
-        end = re.escape(_ENDS.get(mark[0], mark[0]))
-        found = re.compile(rf"(?<!`){end}(?!`)" if mark[0][0] == "`" else end).search(self._text, mark.end())
+        begin, rest = mark[0], mark.end()
+        end = re.escape(_ENDS.get(begin, begin))
+        found = re.compile(rf"(?<!`){end}(?!`)" if begin[0] == "`" else end).search(self._text, rest)
         if found:
             return found.end()
-        if _WORD.search(self._text, mark.end()):
-            self._open.append((mark[0], mark.end()))
-        else:
+        is_display = mark.start() == 0 and begin in ("$$", r"\[")
+        is_money = begin[0] == "$" and not is_display and not _TEX.search(self._text, rest)
+        if is_money or (len(self._text) - rest > _LONGEST_OPEN and not is_display):
+            return rest
+        if not _WORD.search(self._text, rest):
             self._end = mark.start()
+            return len(self._text)
+        if begin[0] == "`":
+            self._end = len(self._text.rstrip("`"))  # half of an end
+        self._open.append((begin, rest))
         return len(self._text)
 
     def _read_bracket(self, mark: re.Match[str]) -> int:
@@ -108,6 +118,9 @@ class _Inline:
         if mark.end() == len(self._text):
             self._end = mark.start()
             return mark.end()
+        if self._at(mark.end()) == "[" and self._text.find("]", mark.end()) < 0:
+            self._end = mark.start()
+            return len(self._text)
         if self._at(mark.end()) != "(":
             self._brackets.pop()
             return mark.end()
@@ -124,9 +137,9 @@ class _Inline:
         if run[0] == "~" and len(run) != 2:
             self._end = self._end if after else mark.start()
             return
-        within_word = run[0] == "_" and before.isalnum() and after.isalnum()
+        within_word = before.isalnum() and after.isalnum()
         may_begin = bool(after) and not after.isspace() and not within_word
-        may_end = bool(before) and not before.isspace() and not within_word
+        may_end = bool(before) and not before.isspace() and not (within_word and run[0] == "_")
         left = len(run)
         while may_end and self._open and self._open[-1][0][0] == run[0] and len(self._open[-1][0]) <= left:
             left -= len(self._open.pop()[0])
@@ -134,6 +147,8 @@ class _Inline:
             # Half of an end, or a beginning of nothing.
             self._end = mark.end() - left
         elif may_begin and 0 < left <= 3:
+            # What began before and has not ended was no beginning, as it seems.
+            self._open = [(begun, start) for begun, start in self._open if begun != run[0] * left]
             self._open.append((run[0] * left, mark.end()))
 
     def _at(self, position: int) -> str:
@@ -144,19 +159,26 @@ class _Inline:
 # In characters.
 _LONGEST_UNDECIDED = 200
 _LONGEST_LABEL = 1_000
+# What is open for longer was not meant so, but for a formula with lines of its own.
+_LONGEST_OPEN = 200
 
 # What stands in front of a line: the quotes and items that it is in.
 _MARGIN = r"[ \t>]*+(?:(?:[-+*]|\d{1,9}[.)])[ \t]+)*+"
 _UNDECIDED_LINE = re.compile(
-    rf"{_MARGIN}(?:[-+*_=~`#|:> \t]*|\d{{1,9}}[.)]?|\[[ xX]?\]?|\[[^\]\n]*\]:|(?:```+|~~~+)[^`\n]*)[ \t]*"
+    rf"{_MARGIN}(?:[-+*_=~`#|:> \t$]*|\d{{1,9}}[.)]?|\[[ xX]?\]?|\[[^\]\n]*\]:[^\n]*|(?:```+|~~~+)[^`\n]*)"
+    r"[ \t]*"
 )
 _TABLE_HEAD = re.compile(r"[ \t]{0,3}\|[^\n]*+(?:\n[ \t|:-]*+)?")
 _BEGINNING = re.compile(
     rf"^(?:{_MARGIN}(?:\#{{1,6}}[ \t]|\|(?:[^\n]*\|)?)|[ \t>]*+(?:(?:[-+*]|\d{{1,9}}[.)])[ \t]+)++)",
     re.MULTILINE,
 )
-_MARK = re.compile(r"\\[^\w\s()\[\]]|(?P<verbatim>`+|\$\$|\\\(|\\\[)|(?P<bracket>!?\[|\])|(?P<run>\*+|_+|~+)")
+_MARK = re.compile(
+    r"\\[^\w\s()\[\]]|(?P<verbatim>`+|\$\$|(?<![\w$])\$(?=[^\s$])|\\\(|\\\[)|(?P<angle><(?:https?|mailto):[^\s>]*\Z)"
+    r"|(?P<bracket>!?\[|\])|(?P<run>\*+|_+|~+)"
+)
 _ADDRESS = re.compile(r"\((?:\\.|[^()\\]|\([^()]*\))*\)")
-_ENDS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
+_ENDS = {r"\(": r"\)", r"\[": r"\]", "$$": "$$", "$": "$"}
 _QUOTE = "`" * 9
+_TEX = re.compile(r"\\[A-Za-z]|\^|[A-Za-z)]_")
 _WORD = re.compile(r"\S")
