@@ -33,6 +33,11 @@ class Answer:
         """Whether more may come."""
         return self.status == "generating"
 
+    @property
+    def thinking(self) -> bool:
+        """Whether its reasoning is still being written, as far as one can tell: no text has come yet."""
+        return self.running and not self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -110,7 +110,8 @@ class _Page:
         page = cls(message_id)
         if seen and seen.is_of(answer):
             page._text = await shown(f"{message_id}", answer.text[: seen.text], running=True)
-            page._reasoning = await shown(f"{message_id}r", answer.reasoning[: seen.reasoning], running=True)
+            reasoning = answer.reasoning[: seen.reasoning]
+            page._reasoning = await shown(f"{message_id}r", reasoning, running=not seen.text)
         return page
 
     async def brought_to(self, answer: Answer) -> str:
@@ -119,7 +120,7 @@ class _Page:
         # The text first, since a piece without a name is.
         self._text, fragments = await step(f"{self._id}", self._text, answer.text, running=running, bare=True)
         self._reasoning, reasoning = await step(
-            f"{self._id}r", self._reasoning, answer.reasoning, running=running
+            f"{self._id}r", self._reasoning, answer.reasoning, running=answer.thinking
         )
         fragments += reasoning
         if answer.reasoning_seconds is not None and not self._told_seconds:

@@ -55,8 +55,8 @@ async def _entry(session: AsyncSession, user_id: int, message: Message, *, last:
     return Entry(
         message,
         answer.text,
-        await _html(f"{message.id}", answer.text, running=message.running),
-        await _html(f"{message.id}r", answer.reasoning, running=message.running),
+        await _html(f"{message.id}", answer.text, running=answer.running),
+        await _html(f"{message.id}r", answer.reasoning, running=answer.thinking),
         thought(answer.reasoning_seconds, running=message.running),
         str(Seen(len(answer.text), len(answer.reasoning))),
         tuple([await _html(f"{other.id}", other.text, running=False) for other in others]),

@@ -39,7 +39,7 @@ class Reader(Page):
 
 def page_of(text: str, reasoning: str, seconds: float | None, *, running: bool) -> str:
     blocks = page_blocks("7", shown_blocks("7", text, running=running))
-    thoughts = page_blocks("7r", shown_blocks("7r", reasoning, running=running))
+    thoughts = page_blocks("7r", shown_blocks("7r", reasoning, running=running and not text))
     return (
         f'<p id="message-7-thought">{thought(seconds, running=True)}</p>'
         f'<div id="message-7r-blocks">{thoughts}</div><div id="message-7-blocks">{blocks}</div>'
@@ -212,7 +212,7 @@ def test_a_page_that_only_grows_shows_the_reasoning_and_then_the_text(
     begun = False
     for state in states:
         blocks = shown_blocks("7", state.text, running=state.running)
-        thoughts = shown_blocks("7r", state.reasoning, running=state.running)
+        thoughts = shown_blocks("7r", state.reasoning, running=state.thinking)
         sent += growing.advance(blocks, thoughts, thought(state.reasoning_seconds, running=state.running))
         known, begun = (known if begun else thoughts), begun or bool(blocks)
     sent += growing.end()

@@ -134,6 +134,13 @@ def test_no_paragraph_turns_into_a_heading_and_back() -> None:
     assert not any("<h" in shown(prefix).replace("<hr>", "") for prefix in prefixes(text))
 
 
+def test_what_is_defined_elsewhere_changes_nothing_about_that() -> None:
+    defined = "[a]: https://a.example\n\n[^n]: note\n\n"
+
+    assert shown(f"{defined}b **c").startswith("<p>b <strong>c</strong></p>")
+    assert 'href="https://a.example">a</a> <em>b</em>' in shown(f"{defined}[a] *b")
+
+
 def test_a_table_is_a_table_from_its_delimiter_row_on() -> None:
     text = "| a | b |\n|---|---|\n| 1 | 2 |\n"
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.markdown.blocks import block
-from app.markdown.limits import LONGEST, TooIntricateError, is_too_intricate, is_too_large, unformatted
-from app.markdown.parsers import to_html
+from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
+from app.markdown.parsers import longest, to_html
 from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
 from app.markdown.shields import shielded, unshielded
 from app.markdown.unfinished import completed, without_undecided_end
@@ -14,8 +14,6 @@ from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
 _SETTLED_FROM = 4_000
-# A block that is longer is not looked through for what it has begun: its end is a small part of it.
-_LONGEST_COMPLETED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     """
     settled = before if text.startswith(before.settled_text) else NOTHING
     try:
-        if len(text) > LONGEST:
+        if len(text) > longest():
             raise TooIntricateError
         return _grown(settled, text, running=running)
     except TooIntricateError:
@@ -56,10 +54,10 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     if defines and "[" in before.settled_text:
         # It can make a link of what stands far above it.
         return _grown(NOTHING, text, running=running)
-    last = _as_it_will_read(tail, pieces) if running and not defines else pieces[-1:]
-    blocks = [html for piece in (*pieces[:-1], *last) if (html := block(piece.html))]
+    shown = _as_they_will_read(tail, pieces, defines=defines) if running else pieces
+    blocks = [html for piece in shown if (html := block(piece.html))]
     length = before.settled_length + sum(map(len, blocks))
-    if len(blocks) < len(pieces[:-1]) + len(last) or is_too_large(length, len(text)):
+    if len(blocks) < len(shown) or is_too_large(length, len(text)):
         raise TooIntricateError
     all_blocks = (*before.blocks[: before.settled], *blocks)
     if defines or len(tail) < _SETTLED_FROM or not is_clean:
@@ -82,14 +80,18 @@ def _pieces(text: str) -> list[Piece]:
     return pieces
 
 
-def _as_it_will_read(text: str, pieces: Sequence[Piece]) -> Sequence[Piece]:
-    """The last piece with what it has begun brought to an end."""
+def _as_they_will_read(text: str, pieces: Sequence[Piece], *, defines: bool) -> Sequence[Piece]:
+    """The pieces, the last one with what it has begun brought to an end."""
     last = pieces[-1:]
-    if not last or not last[0].line or ends_in_code(last[0]):
-        return last
+    if not last or not last[0].line or any(ends_in_code(piece) for piece in pieces[-2 if defines else -1 :]):
+        return pieces
+    if defines:
+        # It may use what is defined elsewhere, and notes come behind it.
+        complete = completed(text)
+        return pieces if complete == text else _pieces(complete)
     source = "\n".join(text.split("\n")[last[0].line - 1 :])
-    complete = completed(source) if len(source) <= _LONGEST_COMPLETED else source
-    return last if complete == source else _pieces(complete)
+    complete = completed(source)
+    return pieces if complete == source else [*pieces[:-1], *_pieces(complete)]
 
 
 def _has_definition(text: str, pieces: Sequence[Piece]) -> bool:

@@ -3,12 +3,17 @@
 from importlib.util import find_spec
 
 from app.markdown import python_parser
-from app.markdown.limits import TooIntricateError
+from app.markdown.limits import LONGEST, TooIntricateError
 
 # There is no wheel of it for every machine.
 HAS_COMRAK = find_spec("comrak") is not None
 if HAS_COMRAK:
     import comrak
+
+
+def longest() -> int:
+    """How long a text may be, in characters."""
+    return LONGEST if HAS_COMRAK else python_parser.LONGEST
 
 
 def to_html(text: str) -> str:

@@ -14,7 +14,7 @@ from app.markdown import python_rules as rules
 from app.markdown.limits import TooIntricateError
 
 # What takes seconds is too long; what is nested deeper than this is not shown formatted anyway.
-_LONGEST = 120_000
+LONGEST = 120_000
 _DEEPEST = 105
 _STEPS_PER_CHARACTER = 3
 
@@ -27,7 +27,7 @@ def to_html(text: str) -> str:
 
     Raises TooIntricateError.
     """
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         raise TooIntricateError("too long")
     # A last line of nothing but blanks would be passed over, unless it is ended.
     ended = text + "\n" if _BLANK_LAST_LINE.search(text) else text

@@ -25,6 +25,8 @@ def completed(text: str) -> str:
     start = _start_of_part(text)
     for beginning in _BEGINNING.finditer(text, start):
         start = beginning.end()
+    if len(text) - start > _LONGEST_PARAGRAPH:
+        return text
     inline = _Inline(text[start:])
     return text[:start] + inline.completed()
 
@@ -159,6 +161,8 @@ class _Inline:
 # In characters.
 _LONGEST_UNDECIDED = 200
 _LONGEST_LABEL = 1_000
+# A longer one is not looked through for what it has begun: its end is a small part of it.
+_LONGEST_PARAGRAPH = 20_000
 # What is open for longer was not meant so, but for a formula with lines of its own.
 _LONGEST_OPEN = 200
 

@@ -69,7 +69,7 @@ async def _growing_page(
     async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
         async for state in states:
             text = await shown(f"{message_id}", state.text, running=state.running)
-            reasoning = await shown(f"{message_id}r", state.reasoning, running=state.running)
+            reasoning = await shown(f"{message_id}r", state.reasoning, running=state.thinking)
             words = thought(state.reasoning_seconds, running=state.running)
             if html := growing.advance(text, reasoning, words):
                 yield html
