@@ -10,7 +10,7 @@ from app.reasoning import Thinking
 from app.text import Cleaner
 
 
-class Growing:
+class Unstored:
     """One of an answer's two texts: what is produced but not yet stored, and where it goes."""
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Running:
     limit: int
     clock: Callable[[], float]
     task: asyncio.Task[None] | None = None
-    text: Growing = field(default_factory=Growing)
-    reasoning: Growing = field(default_factory=Growing)
+    text: Unstored = field(default_factory=Unstored)
+    reasoning: Unstored = field(default_factory=Unstored)
     finish: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -117,7 +117,7 @@ class Running:
         if self._thinking_since is None and kept.strip():
             self._thinking_since = self.clock()
 
-    def _room(self, growing: Growing) -> int:
+    def _room(self, growing: Unstored) -> int:
         return max(self.limit - growing.length, 0)
 
     def _stop_thinking(self) -> None:

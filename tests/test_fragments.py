@@ -1,14 +1,17 @@
 """Fragments: however an answer is cut, what is sent adds up to the whole."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app import fragments
 from app.fragments import changes, is_balanced, page_blocks, shown_blocks, tip
 from app.growing import GrowingAnswer
+from app.markdown import Rendering, grown
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap=(\w+)>(.*?)</hx-partial>', re.DOTALL)
 
@@ -262,6 +265,29 @@ def test_a_footnote_is_reached_by_its_number() -> None:
     notes = [soup.select_one(str(link["href"])) for link in links]
     assert [note.get_text()[0] for note in notes if note] == ["A", "B", "A"]
     assert len(soup.select("[id]")) == len({str(one["id"]) for one in soup.select("[id]")})
+
+
+def test_who_comes_back_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Some words.\n\n" * 2_000
+    now = shown_blocks("8", text, running=True)
+    rendered: list[int] = []
+
+    def watched(before: Rendering, text: str, *, running: bool) -> Rendering:
+        rendered.append(len(text) - len(before.settled_text))
+        return grown(before, text, running=running)
+
+    shown_blocks("8", text[:9_000], running=True)
+    monkeypatch.setattr(fragments, "grown", watched)
+
+    assert shown_blocks("8", text + "More.", running=True)[: len(now)] == now
+    assert rendered[0] < 5_000
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda n: shown_blocks(f"t{n % 150}", f"*{n}*"), range(3_000)))
+
+    assert found == [(f"<p><em>{n}</em></p>",) for n in range(3_000)]
 
 
 def test_text_cannot_forge_what_surrounds_it() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.markdown.blocks import block
 from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
@@ -59,15 +59,19 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     length = before.settled_length + sum(map(len, blocks))
     if len(blocks) < len(shown) or is_too_large(length, len(text)):
         raise TooIntricateError
-    all_blocks = (*before.blocks[: before.settled], *blocks)
-    if defines or len(tail) < _SETTLED_FROM or not is_clean:
-        return Rendering(all_blocks, before.settled, before.settled_text, before.settled_length)
-    number, settled = _settled_pieces(tail, pieces)
+    known = replace(before, blocks=(*before.blocks[: before.settled], *blocks))
+    return known if defines or not is_clean else _with_more_settled(known, tail, pieces)
+
+
+def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> Rendering:
+    """The same rendering, with as much of its tail settled as can be."""
+    number, text = _settled_pieces(tail, pieces) if len(tail) >= _SETTLED_FROM else (0, "")
+    settled = known.settled + number
     return Rendering(
-        all_blocks,
-        before.settled + number,
-        before.settled_text + settled,
-        before.settled_length + sum(map(len, blocks[:number])),
+        known.blocks,
+        settled,
+        known.settled_text + text,
+        known.settled_length + sum(map(len, known.blocks[known.settled : settled])),
     )
 
 
