@@ -13,8 +13,9 @@ from time import monotonic as time
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.answers import Answer, Seen
-from app.fragments import shown, step
+from app.fragments import step
 from app.reasoning import thought
+from app.renderings import shown
 
 PING_SECONDS = 15
 COSTLY_SECONDS = 0.02

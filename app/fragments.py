@@ -10,12 +10,10 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
-from threading import Lock
 
 from markupsafe import Markup
 
-from app.markdown import NOTHING, Rendering, grown
+from app.renderings import block_id, is_long, shown_blocks
 
 # A block reads in the direction of its own text, whatever stands in another.
 BLOCK = '<div class="block" dir="auto"'
@@ -33,18 +31,7 @@ _TIPS = (
 )
 _ENDS_OF_LISTS = re.compile(r"(?:</p></li></[uo]l>|(?:</li></[uo]l>){1,2})$")
 _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
-# In characters.
-_LONG = 8_000
-_REMEMBERED = 64
 _STEP = 256
-# Only footnotes are written so.
-_REFERENCE = re.compile(r"<sup>(\d+)</sup>")
-_NOTE = re.compile(r'<li class="footnote">')
-# Where `render` puts a code block's head before its code; nothing in a text can write this.
-_CODE = "</div><pre>"
-# What scrolls in itself must be reached by the keyboard.
-_TABLE = '<div class="table">'
-_REACHABLE_TABLE = '<div class="table" tabindex="0" role="group" aria-label="Table">'
 
 
 def page_blocks(place: str, shown: Iterable[str]) -> Markup:
@@ -66,7 +53,7 @@ def changes(place: str, seen: Sequence[str] | None, now: Sequence[str], *, bare:
         _change(place, number, seen[number], now[number], bare=bare and number == len(seen) - 1)
         for number in range(same, min(len(seen), len(now)))
     ]
-    gone = [_fragment(f"#{_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
+    gone = [_fragment(f"#{block_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
     added = "".join(_element(place, n, now[n]) for n in range(len(seen), len(now)))
     appended = _fragment(f"#message-{place}-blocks", "append", added) if added else ""
     # A bare piece is first, whatever else changes.
@@ -88,67 +75,7 @@ async def step(
         now = shown_blocks(place, text, running=running)
         return now, changes(place, seen, now, bare=bare)
 
-    return await asyncio.to_thread(taken) if _is_long(place, text) else taken()
-
-
-async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
-    """`shown_blocks`, beside the event loop where that takes long."""
-    if _is_long(place, text):
-        return await asyncio.to_thread(shown_blocks, place, text, running=running)
-    return shown_blocks(place, text, running=running)
-
-
-def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
-    """The rendered blocks of a text, with a copy button at each piece of code.
-
-    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
-    last at a place is remembered, so that all readers of an answer share one rendering, and only what
-    is new in it is rendered.
-    """
-    known = _latest.get(place, _Shown())
-    if (known.text, known.running) == (text, running):
-        return known.blocks
-    new = _Shown.after(known, place, text, running=running)
-    # Who comes back asks for what was shown earlier: that is not what will be asked for next.
-    if not known.text.startswith(text) or not running:
-        with _lock:
-            _latest.pop(place, None)
-            _latest[place] = new
-            if len(_latest) > _REMEMBERED:
-                del _latest[next(iter(_latest))]
-    return new.blocks
-
-
-def _is_long(place: str, text: str) -> bool:
-    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
-    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
-    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """What was shown last at one place."""
-
-    text: str = ""
-    running: bool = False
-    rendering: Rendering = NOTHING
-    blocks: tuple[str, ...] = ()
-
-    @classmethod
-    def after(cls, before: "_Shown", place: str, text: str, *, running: bool) -> "_Shown":
-        """What is to be shown now, with the settled blocks as they were."""
-        rendering = grown(before.rendering, text, running=running)
-        kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
-        kept = min(kept, rendering.settled)
-        new = (
-            _with_controls(place, number, html) for number, html in enumerate(rendering.blocks[kept:], kept)
-        )
-        return cls(text, running, rendering, (*before.blocks[:kept], *new))
-
-
-# Threads may find one another's work there, or do it twice; what they find is never wrong.
-_latest: dict[str, _Shown] = {}
-_lock = Lock()
+    return await asyncio.to_thread(taken) if is_long(place, text) else taken()
 
 
 def _same(seen: Sequence[str], now: Sequence[str]) -> int:
@@ -163,7 +90,7 @@ def _change(place: str, number: int, old: str, new: str, *, bare: bool) -> str:
     if old == new:
         return ""
     added = _added_at_tip(old, new) if bare else ""
-    return added if added.strip() else _inner_change(f"#{_id(place, number)}", old, new)
+    return added if added.strip() else _inner_change(f"#{block_id(place, number)}", old, new)
 
 
 def _added_at_tip(old: str, new: str) -> str:
@@ -267,34 +194,8 @@ def is_balanced(html: str) -> bool:
     return not open_elements
 
 
-def _with_controls(place: str, number: int, html: str) -> str:
-    """A block with what a reader can do with it: copy code, scroll tables, follow footnotes."""
-    if "<sup>" in html:
-        html = _REFERENCE.sub(rf'<sup><a href="#note-{place}-\1" aria-label="Footnote \1">\1</a></sup>', html)
-    if html.startswith('<section class="footnotes">'):
-        notes = count(1)
-        html = _NOTE.sub(lambda _: f'<li class="footnote" id="note-{place}-{next(notes)}">', html)
-    first, *rest = html.replace(_TABLE, _REACHABLE_TABLE).split(_CODE)
-    shown = [first]
-    for code, part in enumerate(rest):
-        code_id = f"{_id(place, number)}-{code}"
-        shown.append(f'{_copy_button(code_id)}</div><pre id="{code_id}" tabindex="0">{part}')
-    return "".join(shown)
-
-
-def _copy_button(code_id: str) -> str:
-    # Role and tabindex are what the element gives itself; a morph would take them away again.
-    return (
-        f'<clipboard-copy for="{code_id}" class="copy" role="button" tabindex="0">Copy code</clipboard-copy>'
-    )
-
-
 def _element(place: str, number: int, html: str) -> str:
-    return f'{BLOCK} id="{_id(place, number)}">{html}</div>'
-
-
-def _id(place: str, number: int) -> str:
-    return f"m{place}-{number}"
+    return f'{BLOCK} id="{block_id(place, number)}">{html}</div>'
 
 
 def _fragment(target: str, swap: str, html: str) -> str:

@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations
 from app.answers import Answer, Seen
-from app.fragments import page_blocks, shown
+from app.fragments import page_blocks
 from app.reasoning import thought
+from app.renderings import shown
 from app.tables import Message
 
 NOTHING = Markup()

@@ -12,8 +12,9 @@ from time import perf_counter
 
 from sse_starlette import ServerSentEvent
 
-from app.fragments import changes, page_blocks, shown_blocks
+from app.fragments import changes, page_blocks
 from app.markdown import render
+from app.renderings import shown_blocks
 from bench.text import SAMPLE, TOKENS, written
 
 TOKEN = 4

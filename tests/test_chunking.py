@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.fragments import changes, page_blocks, shown_blocks
+from app.fragments import changes, page_blocks
 from app.growing import GrowingAnswer
 from app.markdown import NOTHING, grown, growth, render
+from app.renderings import shown_blocks
 from tests.specifications import examples
 from tests.test_fragments import Page, parsed, shown_in, whole
 

@@ -27,7 +27,7 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 LAYERS = [
     {"problems", "readers", "settings", "tables", "providers", "reasoning", "text", "wakeups"},
     {"markdown", "db", "static_files"},
-    {"prompts", "conversations", "answers", "fragments", "running"},
+    {"prompts", "conversations", "answers", "fragments", "renderings", "running"},
     {"generation", "growing", "transcript", "events", "templating", "security"},
     {"errors", "deps"},
     {"routes"},

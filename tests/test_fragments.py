@@ -8,10 +8,11 @@ from bs4 import BeautifulSoup, Tag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import fragments
-from app.fragments import changes, is_balanced, page_blocks, shown_blocks, tip
+from app import renderings
+from app.fragments import changes, is_balanced, page_blocks, tip
 from app.growing import GrowingAnswer
 from app.markdown import Rendering, grown
+from app.renderings import shown_blocks
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap=(\w+)>(.*?)</hx-partial>', re.DOTALL)
 
@@ -277,7 +278,7 @@ def test_who_comes_back_takes_nothing_from_the_others(monkeypatch: pytest.Monkey
         return grown(before, text, running=running)
 
     shown_blocks("8", text[:9_000], running=True)
-    monkeypatch.setattr(fragments, "grown", watched)
+    monkeypatch.setattr(renderings, "grown", watched)
 
     assert shown_blocks("8", text + "More.", running=True)[: len(now)] == now
     assert rendered[0] < 5_000

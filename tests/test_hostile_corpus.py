@@ -5,9 +5,10 @@ from itertools import cycle
 
 import pytest
 
-from app.fragments import changes, shown_blocks
+from app.fragments import changes
 from app.growing import SUPERSEDED, GrowingAnswer
 from app.markdown import render
+from app.renderings import shown_blocks
 from tests.hostile import DISGUISES, FAMILIES, PLACES, everything, family, placed
 from tests.rendered import Page, prefixes
 

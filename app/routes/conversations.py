@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from app import answers, conversations
 from app.deps import Chat, CurrentChat, CurrentConversation, CurrentUser
-from app.fragments import shown
 from app.growing import GrowingPage
 from app.reasoning import thought
+from app.renderings import shown
 from app.routes.pages import conversation_context, conversation_page
 from app.templating import Templates
 from app.transcript import entry

@@ -1,0 +1,112 @@
+"""Renderings: what each answer shows, rendered once for all its readers, with what a reader can act on.
+
+The renderer's blocks get what no sanitizer would let through: ids, copy buttons, links to footnotes, tables
+that the keyboard reaches. It is put where no text can write.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from itertools import count
+from threading import Lock
+
+from app.markdown import NOTHING, Rendering, grown
+
+# In characters.
+_LONG = 8_000
+_REMEMBERED = 64
+# Only footnotes are written so.
+_REFERENCE = re.compile(r"<sup>(\d+)</sup>")
+_NOTE = re.compile(r'<li class="footnote">')
+# Where `render` puts a code block's head before its code; nothing in a text can write this.
+_CODE = "</div><pre>"
+# What scrolls in itself must be reached by the keyboard.
+_TABLE = '<div class="table">'
+_REACHABLE_TABLE = '<div class="table" tabindex="0" role="group" aria-label="Table">'
+
+
+async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
+    """`shown_blocks`, beside the event loop where that takes long."""
+    if is_long(place, text):
+        return await asyncio.to_thread(shown_blocks, place, text, running=running)
+    return shown_blocks(place, text, running=running)
+
+
+def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
+    """The rendered blocks of a text, with a copy button at each piece of code.
+
+    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
+    last at a place is remembered, so that all readers of an answer share one rendering, and only what
+    is new in it is rendered.
+    """
+    known = _latest.get(place, _Shown())
+    if (known.text, known.running) == (text, running):
+        return known.blocks
+    new = _Shown.after(known, place, text, running=running)
+    # Who comes back asks for what was shown earlier: that is not what will be asked for next.
+    if not known.text.startswith(text) or not running:
+        with _lock:
+            _latest.pop(place, None)
+            _latest[place] = new
+            if len(_latest) > _REMEMBERED:
+                del _latest[next(iter(_latest))]
+    return new.blocks
+
+
+def is_long(place: str, text: str) -> bool:
+    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
+    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
+    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What was shown last at one place."""
+
+    text: str = ""
+    running: bool = False
+    rendering: Rendering = NOTHING
+    blocks: tuple[str, ...] = ()
+
+    @classmethod
+    def after(cls, before: "_Shown", place: str, text: str, *, running: bool) -> "_Shown":
+        """What is to be shown now, with the settled blocks as they were."""
+        rendering = grown(before.rendering, text, running=running)
+        kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
+        kept = min(kept, rendering.settled)
+        new = (
+            _with_controls(place, number, html) for number, html in enumerate(rendering.blocks[kept:], kept)
+        )
+        return cls(text, running, rendering, (*before.blocks[:kept], *new))
+
+
+# Threads may find one another's work there, or do it twice; what they find is never wrong.
+_latest: dict[str, _Shown] = {}
+_lock = Lock()
+
+
+def block_id(place: str, number: int) -> str:
+    """The id of a block in a page."""
+    return f"m{place}-{number}"
+
+
+def _with_controls(place: str, number: int, html: str) -> str:
+    """A block with what a reader can do with it: copy code, scroll tables, follow footnotes."""
+    if "<sup>" in html:
+        html = _REFERENCE.sub(rf'<sup><a href="#note-{place}-\1" aria-label="Footnote \1">\1</a></sup>', html)
+    if html.startswith('<section class="footnotes">'):
+        notes = count(1)
+        html = _NOTE.sub(lambda _: f'<li class="footnote" id="note-{place}-{next(notes)}">', html)
+    first, *rest = html.replace(_TABLE, _REACHABLE_TABLE).split(_CODE)
+    shown = [first]
+    for code, part in enumerate(rest):
+        code_id = f"{block_id(place, number)}-{code}"
+        shown.append(f'{_copy_button(code_id)}</div><pre id="{code_id}" tabindex="0">{part}')
+    return "".join(shown)
+
+
+def _copy_button(code_id: str) -> str:
+    # Role and tabindex are what the element gives itself; a morph would take them away again.
+    return (
+        f'<clipboard-copy for="{code_id}" class="copy" role="button" tabindex="0">Copy code</clipboard-copy>'
+    )
