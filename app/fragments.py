@@ -32,6 +32,7 @@ _TIPS = (
 _ENDS_OF_LISTS = re.compile(r"(?:</p></li></[uo]l>|(?:</li></[uo]l>){1,2})$")
 _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
 _STEP = 256
+_DEEPEST = 12
 
 
 def page_blocks(place: str, shown: Iterable[str]) -> Markup:
@@ -118,7 +119,7 @@ def _behind_tip(block: str) -> str:
     return ""
 
 
-def _inner_change(target: str, old: str, new: str) -> str:
+def _inner_change(target: str, old: str, new: str, depth: int = 0) -> str:
     """What turns one element's inner HTML into another: as little of its end as possible.
 
     Where only its last child changed, and others perhaps came behind that one, it goes down into the
@@ -126,14 +127,15 @@ def _inner_change(target: str, old: str, new: str) -> str:
     """
     if new.startswith(old):
         return _fragment(target, "append", new[len(old) :])
-    place = _last_element(old)
+    # At each level all that is left is looked through.
+    place = _last_element(old) if depth < _DEEPEST else None
     if place and new.startswith(old[: place.inner_start]):
         end = _end_of(new, place.start)
         if end and old[place.inner_end :] == new[end.inner_end : end.end]:
             changed = old[place.inner_start : place.inner_end] != new[place.inner_start : end.inner_end]
             inner = (old[place.inner_start : place.inner_end], new[place.inner_start : end.inner_end])
             behind = new[end.end :]
-            return (_inner_change(target + ">:last-child", *inner) if changed else "") + (
+            return (_inner_change(target + ">:last-child", *inner, depth + 1) if changed else "") + (
                 _fragment(target, "append", behind) if behind else ""
             )
     return _fragment(target, "innerMorph", new)

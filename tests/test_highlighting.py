@@ -7,9 +7,10 @@ from time import perf_counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pygments.lexers import get_all_lexers
+from pygments.lexer import DelegatingLexer
+from pygments.lexers import find_lexer_class_by_name, get_all_lexers
 
-from app.markdown.highlighting import CLASSES, highlight
+from app.markdown.highlighting import _LANGUAGES, CLASSES, highlight
 
 LANGUAGES = sorted({aliases[0] for _, aliases, _, _ in get_all_lexers() if aliases})
 
@@ -39,6 +40,28 @@ def test_every_lexer_keeps_the_code_as_it_is(language: str) -> None:
 
     assert text_of(html) == AWKWARD
     assert set(re.findall(r'class="([^"]*)"', html)) <= CLASSES
+
+
+@pytest.mark.parametrize("language", sorted(_LANGUAGES))
+def test_no_trusted_lexer_hands_its_code_to_another_first(language: str) -> None:
+    assert not issubclass(find_lexer_class_by_name(language), DelegatingLexer)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("ncl", '"' + "\\\\" * 40 + "\x01"),
+        ("smithy", '"' + "\n\na," * 60),
+        ("rell", '<?"' + "\\\\^" * 90 + "a"),
+        ("maple", 'a(%%\\"' + "a\n " * 290 + "a"),
+        ("genshi", ("<script>/*" * 90 + "\n") * 10),
+        ("aspx-cs", ("<%" * 450 + "\n") * 30),
+        ("markdown", '```ncl\n"' + "\\\\" * 40 + "\x01\n```\n"),
+    ],
+)
+def test_a_lexer_that_never_ends_is_never_begun(language: str, code: str) -> None:
+    assert text_of(highlight(code, language)) == code
 
 
 @given(code=st.text(), language=st.sampled_from(["python", "html", "json", "bash", "c", "php", "console"]))

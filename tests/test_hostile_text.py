@@ -164,6 +164,8 @@ MUCH = TOO_MUCH | {
     "bare link": "http://a" + times(")"),
     "formulas": times("$a$ "),
     "displays": times("\\[\n+ a\n\\]\n\n"),
+    "primes": "".join(f"$$a{n}" + "'" * 3900 + "$$\n\n" for n in range(25)),
+    "deep quotes of formulas": "> " * 97 + times("$a$ "),
     "displays without end": times("\\[\n"),
     "lines of a display without end": "$$\n" + times("x+y\n") + "\nText",
     "long amounts": "$" + times("1,") + "$",

@@ -15,6 +15,16 @@ _PLAIN = {"", "n", "p", "w", "x"}
 
 CLASSES = frozenset(STANDARD_TYPES.values()) - _PLAIN
 
+# Those that people ask models about, and no others: some lexers take exponential time for one line, which
+# no clock can stop, and those that hand parts to any other (Markdown, PostgreSQL) are as bad as the worst.
+_NAMES = """
+asm awk bash c c# c++ clj clojure cmake console cpp cs csharp css dart diff docker dockerfile elixir erl
+erlang ex fortran fsharp go golang graphql groovy haskell hcl hs html ini java javascript js json json5 jsx
+julia kotlin latex less lua make makefile matlab mysql nasm nginx nix objc objective-c ocaml pascal perl php
+pl powershell prolog proto protobuf ps1 py python python3 r rb rs ruby rust scala scheme scss sh shell
+solidity sql sqlite3 swift tcl terraform tex toml ts tsx typescript vb.net vim xml yaml yml zig zsh
+"""
+_LANGUAGES = frozenset(_NAMES.split())
 _LONGEST = 30_000
 _SECONDS = 0.3
 # Many lexers look ahead from each character to the end of a line, or of a row of blanks.
@@ -25,10 +35,10 @@ _TEDIOUS = re.compile(r"[^\n]{1001}|\s{101}")
 def highlight(code: str, language: str) -> str:
     """The code as escaped text with `<span class="k">` around its words.
 
-    Plain where the language is unknown, the code is long, or the lexer fails or is slow; the text is
-    the code's, character by character, whatever the lexer makes of it.
+    Plain where the language is none of those that are trusted, the code is long, or the lexer fails or is
+    slow; the text is the code's, character by character, whatever the lexer makes of it.
     """
-    if len(code) > _LONGEST or _TEDIOUS.search(code):
+    if language.lower() not in _LANGUAGES or len(code) > _LONGEST or _TEDIOUS.search(code):
         return escape(code)
     try:
         tokens = list(_tokens(code, language))

@@ -17,7 +17,7 @@ from itertools import accumulate
 from math_core import LatexToMathML
 
 # The library calls itself at most once for each brace and command: 2 kB of stack each, and
-# some stacks are no larger than 1 MB. For `~` it takes quadratic time.
+# some stacks are no larger than 1 MB. For `~` and `'` it takes more than its time.
 _LONGEST = 4_000
 _MOST_NESTING = 500
 _MOST_TIES = 200
@@ -87,7 +87,7 @@ def mathml(source: str, *, display: bool) -> str | None:
     """The formula as a `<math>` element; None where it has no TeX that we know, or too much of it."""
     if len(source) > _LONGEST or not source.strip() or _DEFINITION.search(source):
         return None
-    if len(_NESTING.findall(source)) > _MOST_NESTING or source.count("~") > _MOST_TIES:
+    if len(_NESTING.findall(source)) > _MOST_NESTING or source.count("~") + source.count("'") > _MOST_TIES:
         return None
     try:
         # Made anew, which costs 8 µs: one that has failed inside stays locked.
