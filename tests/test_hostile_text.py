@@ -68,7 +68,7 @@ HOSTILE = [
     "[a](java&#10;script&colon;alert(1))",
     "[a](&#x6A;avascript:alert(1))",
     "[a](<\x01javascript:alert(1)>)",
-    "[a](vbscript:x) [a](data:text/html,x) [a](file:///etc/passwd) [a](blob:x) [a](about:blank)",
+    "[a](vbscript:x) [a](data:text/html,x) [a](file:///a/secret) [a](blob:x) [a](about:blank)",
     "[a](/sign-out) [a](//a.b) [a](x) [a](?x) [a](#x) [a](../x) [a]() [a](<>)",
     "[a](http:x) [a](https:/x) [a](http:///x) [a](http:\\\\a.b) [a](https://) [a](http://?x)",
     "[a](http://good.example@a.b) [a](http://good.example\\@a.b) [a](http://x:y@a.b)",
