@@ -101,9 +101,9 @@ def _other(tag: re.Match[str]) -> str:
     return ""  # the way back from a footnote: a browser has its own
 
 
-def _code_block(block: re.Match[str]) -> str:
-    code, language = unescape(block["code"]), unescape(block["language"] or "")
-    shown = escape(code) if block["open"] or not language else highlight(code, language)
+def _code_block(tag: re.Match[str]) -> str:
+    code, language = unescape(tag["code"]), unescape(tag["language"] or "")
+    shown = escape(code) if tag["open"] or not language else highlight(code, language)
     label = escape(language[:_LONGEST_LABEL])
     # Only here `</div><pre>` is written: the controls of a code block are put at that place.
     return (
@@ -118,11 +118,8 @@ def _formula(tag: re.Match[str]) -> str:
     is_display = tag["style"] == "display"
     # Between two dollar signs, not in `\\(…\\)`, there may be anything.
     width = int(tag["end_column"]) - int(tag["column"]) + 1 - len(source.encode())
-    if (
-        not is_display
-        and (width == 2 or tag["first_line"] != tag["last_line"])
-        and mathematics.is_prose(source)
-    ):
+    may_be_dollars = width == 2 or tag["first_line"] != tag["last_line"]
+    if not is_display and may_be_dollars and mathematics.is_prose(source):
         return f"${tag['math']}$"
     return mathematics.mathml(source, display=is_display) or f'<code class="formula">{tag["math"]}</code>'
 
@@ -161,8 +158,6 @@ _NO_LINK = re.compile(r'<a target="_blank"[^>]*>(.*?)</a>', re.DOTALL)
 _LINK = re.compile(
     r"https?://(?P<host>\[[\da-f:.]+\]|[^\s/?#@\\:\[\]]+)(?::\d+)?(?:[/?#]\S*)?|mailto:\S+", re.IGNORECASE
 )
-
-
 _TAGS = """
 a bdi blockquote br code del div em h1 h2 h3 h4 h5 h6 hr li ol p pre section span strong sup table tbody td th
 thead tr ul

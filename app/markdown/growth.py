@@ -126,6 +126,7 @@ def _settled_pieces(text: str, pieces: Sequence[Piece]) -> tuple[int, str]:
     """
     if len(pieces) < 3 or "\n\n" not in text:
         return 0, ""
+    # By the number of the line; 0 is that of no line.
     starts = [0, 0, *(newline.end() for newline in re.finditer("\n", text))]
     for number in range(len(pieces) - 2, 0, -1):
         start = starts[pieces[number].line]
