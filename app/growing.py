@@ -26,7 +26,7 @@ class GrowingPage:
         """The HTML to append for these blocks to be shown, and for the reasoning to be called so."""
         self._thought = thought
         grown = ""
-        if self._text is None and reasoning:
+        if self._text is None and (reasoning or self._reasoning):
             if self._reasoning is None:
                 self._reasoning = GrowingAnswer()
                 grown = self._around(thought)[0]

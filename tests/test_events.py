@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from time import perf_counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sse_starlette import ServerSentEvent
 
@@ -201,6 +201,9 @@ async def test_a_megabyte_of_reasoning_keeps_nobody_waiting() -> None:
 AROUND = '<div class="thinking">', '<span slot="thought">{}</span></div>'
 
 
+@example(
+    "", "\n\n[ref]: https://example.org\n", [(0, 4, False)]
+)  # what was shown turns out to be a definition
 @settings(max_examples=80, deadline=None)
 @given(DOCUMENTS, DOCUMENTS, CUTS)
 def test_a_page_that_only_grows_shows_the_reasoning_and_then_the_text(
