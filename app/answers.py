@@ -5,17 +5,22 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db import Database
+from app.db import Database, Unavailable
 from app.tables import Chunk, Message, Status
 from app.wakeups import WakeUps
 
 _POSITIONS = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?")
 
-POLL_SECONDS = 1.0
-"""How long a reader waits for a ring before it asks the database anyway."""
+ASK_SECONDS = 20.0
+"""How long a reader waits for a ring before it asks the database anyway; `polling` rings long before."""
+
+RETRY_SECONDS = 1.0
+"""How long a reader waits before it asks a database again that refused."""
+
+STOPPED = "The server was stopped while this was being written."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Answer:
     reasoning: str = ""
     error: str = ""
     reasoning_seconds: float | None = None
+    waiting: str = ""
 
     @property
     def running(self) -> bool:
@@ -95,10 +101,19 @@ class Ending:
     completion_tokens: int | None = None
 
 
-async def still_running(session: AsyncSession, message_ids: Iterable[int]) -> set[int]:
-    """Which of these answers may still be written to: those neither ended nor deleted."""
-    rows = select(Message.id).where(Message.id.in_(list(message_ids)), Message.status == "generating")
-    return set(await session.scalars(rows))
+async def held(session: AsyncSession, worker: str, message_ids: Iterable[int]) -> dict[int, int]:
+    """Which of these answers this worker may write to, each with its attempt.
+
+    The others have ended, were deleted, or are somebody else's by now. What is said holds until the
+    transaction ends: whoever wants to end an answer (`finish`) waits for it.
+    """
+    rows = (
+        select(Message.id, Message.attempt)
+        .where(Message.id.in_(list(message_ids)), Message.status == "generating", Message.worker == worker)
+        .order_by(Message.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    return {row.id: row.attempt for row in await session.execute(rows)}
 
 
 async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
@@ -108,17 +123,40 @@ async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
         await session.execute(insert(Chunk), rows)
 
 
-async def note_reasoning_seconds(session: AsyncSession, message_id: int, seconds: float) -> None:
-    """Store how long an answer's reasoning took."""
-    await session.execute(update(Message).where(Message.id == message_id).values(reasoning_seconds=seconds))
+async def lengths(session: AsyncSession, message_id: int) -> tuple[int, int]:
+    """How many characters of a running answer's text and of its reasoning are stored."""
+    row = (
+        await session.execute(select(Message.text, Message.reasoning).where(Message.id == message_id))
+    ).one_or_none()
+    if row is None:
+        return 0, 0
+    whole = await _read_chunks(session, message_id, Answer("generating", row.text, row.reasoning))
+    return len(whole.text), len(whole.reasoning)
 
 
-async def finish(session: AsyncSession, message_id: int, ending: Ending) -> None:
-    """Turn an answer's chunks into its text, and say how it ended. An answer ends once."""
-    whole = await _read_chunks(session, message_id, Answer("generating"))
+async def note(session: AsyncSession, message_id: int, **values: object) -> None:
+    """Store how long an answer's reasoning took (`reasoning_seconds`), or what it waits for (`waiting`)."""
+    await session.execute(update(Message).where(Message.id == message_id).values(**values))
+
+
+async def finish(session: AsyncSession, message_id: int, ending: Ending) -> bool:
+    """Turn a running answer's chunks into its text, and say how it ended; False if it had ended.
+
+    An answer ends once, whoever says so, and no chunk comes after that.
+    """
+    row = (
+        await session.execute(
+            select(Message.text, Message.reasoning)
+            .where(Message.id == message_id, Message.status == "generating")
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        return False
+    whole = await _read_chunks(session, message_id, Answer("generating", row.text, row.reasoning))
     await session.execute(
         update(Message)
-        .where(Message.id == message_id, Message.status == "generating")
+        .where(Message.id == message_id)
         .values(
             status=ending.status,
             text=whole.text,
@@ -127,14 +165,11 @@ async def finish(session: AsyncSession, message_id: int, ending: Ending) -> None
             finish=ending.finish,
             prompt_tokens=ending.prompt_tokens,
             completion_tokens=ending.completion_tokens,
+            waiting="",
         )
     )
     await session.execute(delete(Chunk).where(Chunk.message_id == message_id))
-
-
-async def orphans(session: AsyncSession) -> Sequence[int]:
-    """Answers that a process left unfinished when it ended."""
-    return (await session.scalars(select(Message.id).where(Message.status == "generating"))).all()
+    return True
 
 
 async def read(
@@ -149,8 +184,15 @@ async def read(
     if row is None:
         return None
     if row.running:
-        so_far = await _read_chunks(session, message_id, known or Answer("generating"))
-        return replace(so_far, reasoning_seconds=row.reasoning_seconds)
+        # What is known may be less than what was there when the answer was gone on with.
+        known = known or Answer("generating")
+        base = replace(
+            known,
+            text=max(known.text, row.text, key=len),
+            reasoning=max(known.reasoning, row.reasoning, key=len),
+        )
+        so_far = await _read_chunks(session, message_id, base)
+        return replace(so_far, reasoning_seconds=row.reasoning_seconds, waiting=row.waiting)
     return Answer(row.status, row.text, row.reasoning, row.error, row.reasoning_seconds)
 
 
@@ -159,13 +201,18 @@ async def follow(
 ) -> AsyncGenerator[Answer, None]:
     """An answer as it grows: what there is at once, then each later state, the last one not running.
 
-    Ends without a last state if the answer is deleted, or is not this user's.
+    Ends without a last state if the answer is deleted, or is not this user's. While the database refuses
+    it waits.
     """
     answer: Answer | None = None
     with wakeups.listening(message_id) as bell:
         while True:
-            async with database.reading() as session:
-                latest = await read(session, user_id, message_id, answer)
+            try:
+                async with database.reading() as session:
+                    latest = await read(session, user_id, message_id, answer)
+            except Unavailable:
+                await bell.wait(RETRY_SECONDS)
+                continue
             if latest is None:
                 return
             if latest != answer:
@@ -173,7 +220,24 @@ async def follow(
             if not latest.running:
                 return
             answer = latest
-            await bell.wait(POLL_SECONDS)
+            await bell.wait(ASK_SECONDS)
+
+
+async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int, tuple[object, ...]]:
+    """Something of each of these answers that changes whenever what a reader is shown of it does.
+
+    Takes no user, since it shows nothing: it tells whose readers to wake.
+    """
+    ends = [
+        select(func.max(Chunk.position))
+        .where(Chunk.message_id == Message.id, Chunk.kind == kind)
+        .correlate(Message)
+        .scalar_subquery()
+        for kind in ("text", "reasoning")
+    ]
+    columns = (Message.id, Message.status, Message.attempt, Message.waiting, Message.reasoning_seconds)
+    rows = select(*columns, *ends).where(Message.id.in_(list(message_ids)))
+    return {row[0]: tuple(row[1:]) for row in await session.execute(rows)}
 
 
 async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) -> Answer:

@@ -1,8 +1,12 @@
 """The command line."""
 
+import asyncio
+import logging
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Coroutine
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from types import FrameType
 from typing import Any
 
 import click
@@ -10,7 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app.main import create_app
+from app import schema
+from app.db import Database, Unavailable
+from app.main import create_app, running_chat
+from app.providers import choose_provider
 from app.settings import Settings
 
 GRACE_SECONDS = 5
@@ -36,12 +43,37 @@ def serve(*, reload: bool) -> None:
             "app.main:reloadable", factory=True, reload=True, reload_dirs=["app"], **address, **options
         )
         return
-    # Bound before anything is opened: a second start must not take the database from the first.
+    # Bound before anything is opened, so that a second start by mistake does nothing at all.
     listening = _bound(settings.host, settings.port)
+    _opened(settings)
     app = create_app(settings)
-    # Ctrl-C is how this is meant to end.
-    with suppress(KeyboardInterrupt):
-        ChatServer(app, uvicorn.Config(app, log_level="warning", **options)).run(sockets=[listening])
+    server = ChatServer(app, uvicorn.Config(app, log_level="warning", **options), settings.grace_seconds)
+    server.run(sockets=[listening])
+
+
+@main.command()
+def worker() -> None:
+    """Write answers for web processes that run with GENERATE_IN=worker, over the same database."""
+    settings = _settings()
+    _opened(settings)
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(_work(settings))
+
+
+@main.command()
+def migrate() -> None:
+    """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
+    settings = _settings()
+
+    async def upgrade() -> None:
+        database = Database(settings.database_url)
+        try:
+            await database.upgrade()
+        finally:
+            await database.close()
+
+    _or_refuse(upgrade())
+    click.echo(f"The database is up to date: schema {schema.head()}.")
 
 
 @main.command()
@@ -60,11 +92,29 @@ def settings_table() -> str:
 
 
 class ChatServer(uvicorn.Server):
-    """Says where it listens, once it does, and ends running answers before it waits for their readers."""
+    """Says where it listens, once it does, and lets running answers end before it ends their readers.
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+    SIGTERM: no new answers, those that run may come to their end for `grace_seconds`, the rest is
+    interrupted and kept. SIGINT, or a second signal, does not wait. Both exit with status 0.
+    """
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config, grace_seconds: float) -> None:
         super().__init__(config)
         self._app = app
+        self._grace_seconds = grace_seconds
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end. Unlike uvicorn's own it does not raise the signal again at the end."""
+        if sig == signal.SIGTERM and self._draining is None and self.started:
+            self._draining = asyncio.get_running_loop().create_task(self._drain())
+        else:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+
+    async def _drain(self) -> None:
+        await self._app.state.chat.generations.drain(self._grace_seconds)
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Start, then print the address."""
@@ -74,9 +124,51 @@ class ChatServer(uvicorn.Server):
             click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Interrupt what is being written: its readers are told so, and their responses end by themselves."""
+        """Interrupt what is still being written: its readers are told so, and their responses end."""
         await self._app.state.chat.generations.close()
         await super().shutdown(sockets)
+
+
+async def _work(settings: Settings) -> None:
+    """Write answers until a signal comes; then as a server does."""
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, signals.put_nowait, one)
+    async with running_chat(settings, choose_provider(settings), writes=True) as chat:
+        click.echo("fastapi-llm: writing answers", err=True)
+        if await signals.get() == signal.SIGTERM:
+            draining = asyncio.create_task(chat.generations.drain(settings.grace_seconds))
+            hurried = asyncio.create_task(signals.get())
+            await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
+            hurried.cancel()
+
+
+def _opened(settings: Settings) -> None:
+    """See that the database can be worked with, before anything else is begun.
+
+    A server's that cannot be reached is waited for.
+    """
+    path = Database(settings.database_url).path
+    if path and not path.exists():
+        click.echo(f"fastapi-llm: beginning a new database, {path}", err=True)
+
+    async def opened() -> None:
+        database = Database(settings.database_url)
+        try:
+            await database.open()
+        finally:
+            await database.close()
+
+    _or_refuse(opened())
+
+
+def _or_refuse(work: Coroutine[None, None, None]) -> None:
+    try:
+        asyncio.run(work)
+    except (schema.Wrong, Unavailable) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
 
 
 def _bound(host: str, port: int) -> socket:

@@ -23,7 +23,11 @@ class TokenUsed(Exception):
 
 
 class NotLast(Exception):
-    """Only the newest answer of a conversation can be tried again."""
+    """Only the newest answer of a conversation can be tried again, or gone on with."""
+
+
+class NotBroken(Exception):
+    """An answer that has ended as it should, or has no text, cannot be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,18 @@ async def add_turn(
     *,
     prompt: str,
     model: str,
+    worker: str | None = None,
     conversation: Conversation | None = None,
     form_token: str | None = None,
     clears_draft: bool = True,
 ) -> Turn:
-    """Store a prompt and an answer that is to be written, in a new conversation if none is given.
+    """Store a prompt and an answer that `worker` is to write, in a new conversation if none is given.
 
     The same token with the same prompt gives the turn that it gave before. Raises TokenUsed if it
     sent another prompt, and Busy if an answer is being written in this conversation.
     """
+    # Of two that send at once, the second waits here and then finds what the first has stored.
+    await _lock(session, user_id, conversation.id if conversation else None)
     if form_token and (sent := await _sent_with(session, user_id, form_token)):
         if sent.prompt.text != prompt:
             raise TokenUsed
@@ -130,7 +137,7 @@ async def add_turn(
     )
     session.add(asked)
     await session.flush()
-    return Turn(conversation, asked, await _add_answer(session, asked, model))
+    return Turn(conversation, asked, await _add_answer(session, asked, model, worker))
 
 
 async def draft(session: AsyncSession, user_id: int, conversation_id: int | None) -> str:
@@ -145,6 +152,7 @@ async def keep_draft(
     session: AsyncSession, user_id: int, text: str, *, conversation_id: int | None, form_token: str | None
 ) -> None:
     """Keep what the user is writing, unless the form that holds it has been sent meanwhile."""
+    await _lock(session, user_id, conversation_id)
     if form_token and await _sent_with(session, user_id, form_token):
         return
     if conversation_id is None:
@@ -154,24 +162,39 @@ async def keep_draft(
         await session.execute(update(Conversation).where(*mine).values(draft=text))
 
 
-async def retry(session: AsyncSession, user_id: int, message_id: int, *, model: str) -> Turn | None:
+async def retry(
+    session: AsyncSession, user_id: int, message_id: int, *, model: str, worker: str | None = None
+) -> Turn | None:
     """A second answer beside an earlier one, to the same prompt; None if there is no such answer.
 
     Raises Busy while an answer is being written there, and NotLast if the conversation went on.
     """
-    answer = await find_message(session, user_id, message_id)
-    if answer is None or answer.role != "assistant":
+    found = await _last_answer(session, user_id, message_id)
+    if found is None:
         return None
-    conversation = await find(session, user_id, answer.conversation_id)
-    messages = await branch(session, user_id, answer.conversation_id)
-    if conversation is None:
-        return None
-    if messages[-1].running:
-        raise Busy
-    if messages[-1].id != answer.id:
-        raise NotLast
+    conversation, prompt, _ = found
     conversation.updated_at = now()
-    return Turn(conversation, messages[-2], await _add_answer(session, messages[-2], model))
+    return Turn(conversation, prompt, await _add_answer(session, prompt, model, worker))
+
+
+async def go_on(
+    session: AsyncSession, user_id: int, message_id: int, *, worker: str | None = None
+) -> Turn | None:
+    """The same answer, to be gone on with from the text that it has; None if there is no such answer.
+
+    Raises Busy and NotLast as `retry` does, and NotBroken if there is nothing to go on with.
+    """
+    found = await _last_answer(session, user_id, message_id)
+    if found is None:
+        return None
+    conversation, prompt, answer = found
+    if not answer.broken:
+        raise NotBroken
+    conversation.updated_at = now()
+    answer.status, answer.error, answer.finish = "generating", "", None
+    answer.worker, answer.attempt = worker, answer.attempt + 1
+    await session.flush()
+    return Turn(conversation, prompt, answer)
 
 
 async def delete(session: AsyncSession, user_id: int, conversation_id: int) -> Sequence[int]:
@@ -199,7 +222,36 @@ async def _clear_draft(session: AsyncSession, user_id: int, conversation_id: int
     await keep_draft(session, user_id, "", conversation_id=conversation_id, form_token=None)
 
 
-async def _add_answer(session: AsyncSession, asked: Message, model: str) -> Message:
+async def _last_answer(
+    session: AsyncSession, user_id: int, message_id: int
+) -> tuple[Conversation, Message, Message] | None:
+    """An answer that ends its conversation, with its prompt; until the transaction ends it stays the end."""
+    mine = (Message.user_id == user_id, Message.id == message_id, Message.role == "assistant")
+    conversation_id = await session.scalar(select(Message.conversation_id).where(*mine))
+    if conversation_id is None:
+        return None
+    await _lock(session, user_id, conversation_id)
+    conversation = await find(session, user_id, conversation_id)
+    messages = await branch(session, user_id, conversation_id)
+    if conversation is None:
+        return None
+    if messages[-1].running:
+        raise Busy
+    if messages[-1].id != message_id:
+        raise NotLast
+    return conversation, messages[-2], messages[-1]
+
+
+async def _lock(session: AsyncSession, user_id: int, conversation_id: int | None) -> None:
+    """Keep a conversation, or where there is none yet its user, from being changed by others meanwhile."""
+    mine = (Conversation.user_id == user_id, Conversation.id == conversation_id)
+    rows = (
+        select(Conversation.id).where(*mine) if conversation_id else select(User.id).where(User.id == user_id)
+    )
+    await session.execute(rows.with_for_update(key_share=True))
+
+
+async def _add_answer(session: AsyncSession, asked: Message, model: str, worker: str | None) -> Message:
     answer = Message(
         user_id=asked.user_id,
         conversation_id=asked.conversation_id,
@@ -207,6 +259,7 @@ async def _add_answer(session: AsyncSession, asked: Message, model: str) -> Mess
         role="assistant",
         status="generating",
         model=model,
+        worker=worker,
         created_at=now(),
     )
     session.add(answer)

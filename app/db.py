@@ -1,63 +1,219 @@
-"""The database: one connection that writes, several that read, and the schema brought up to date."""
+"""The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write; its refusals."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+from app import schema
+
+BUSY_SECONDS = 5
+"""How long a transaction waits for another's lock before it is refused."""
+
+CHANNEL = "answers"
+"""PostgreSQL's channel for notifications: the ids of answers that changed."""
+
+LARGEST_NOTIFICATION = 7900
+"""In bytes; PostgreSQL takes fewer than 8,000."""
+
+# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, lock, deadlock.
+_PASSING = ("08", "53", "57", "58", "25006", "55P03", "40")
+_GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
+_WORDS = (
+    (
+        ("disk is full", "53100"),
+        "The disk is full, so nothing can be stored. Free some space, then try again.",
+    ),
+    (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
+    (("locked", "busy", "55P03"), "The database is busy. Nothing was stored; please try again in a moment."),
+)
+
+
+class Unavailable(Exception):
+    """The database refuses for now: busy, full, read-only or gone. `str(error)` says so to a person.
+
+    Nothing was stored, or, where a connection broke at a commit, that is not known; whoever tries again
+    must do so in a way that can be done twice.
+    """
+
+    def __init__(self, sentence: str, *, full: bool = False) -> None:
+        super().__init__(sentence)
+        self.full = full
 
 
 class Database:
-    """An open SQLite database.
+    """An open database.
 
-    A write transaction takes the write lock at its beginning (BEGIN IMMEDIATE) and there is one
+    SQLite: a write transaction takes the write lock at its beginning (BEGIN IMMEDIATE) and there is one
     connection for writing, so that nothing read in it can be overwritten by somebody else, and
     writers queue instead of failing. Readers never wait (write-ahead log).
+
+    PostgreSQL: what must not change between a look and a write is locked, row by row, in the queries.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = sqlite_url(url)
-        self.writer = _engine(self._url, writes=True)
-        self._reader = _engine(self._url, writes=False)
+        self.url = driver_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        make = _sqlite_engine if self.is_sqlite else _postgresql_engine
+        self.writer = make(self.url, writes=True)
+        self._reader = make(self.url, writes=False)
+        self.path = Path(self.url.database or "") if self.is_sqlite else None
+        self._file: tuple[int, int] | None = None
+        self._checked = False
+
+    async def open(self) -> None:
+        """Create or bring up to date a database in a file, and look at the schema of a server's.
+
+        A server that cannot be reached is looked at when it is first asked for something. Raises
+        schema.Wrong for a schema that this program does not know.
+        """
+        if self.is_sqlite:
+            await self.upgrade()
+        else:
+            try:
+                await self._check()
+            except Unavailable:
+                return
 
     async def upgrade(self) -> None:
-        """Create the database, or bring its schema up to date."""
-        if self._url.database:
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
-        async with self.writer.connect() as connection:
-            await connection.run_sync(_upgrade)
+        """Bring the schema up to date; a file is made where there is none, and copied before a change."""
+        if self.path:
+            schema.prepare_file(self.path)
+        async with _translated(), self.writer.connect() as connection:
+            await connection.run_sync(schema.upgrade)
             await connection.commit()
+        if self.is_sqlite:
+            self._file = self._identity()
+        self._checked = True
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A session that sees one committed state and cannot write."""
-        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+        """A session that sees one committed state and cannot write. Raises Unavailable."""
+        await self._check()
+        async with _translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
             yield session
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A session whose changes are committed, durably, when the block ends without an error."""
-        async with AsyncSession(self.writer, expire_on_commit=False) as session, session.begin():
+        """A session whose changes are committed, durably, when the block ends without an error.
+
+        Raises Unavailable.
+        """
+        await self._check()
+        async with (
+            _translated(),
+            AsyncSession(self.writer, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
+
+    async def ping(self) -> None:
+        """See that the database answers, and with the right schema. Raises Unavailable, schema.Wrong."""
+        async with self.reading() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def notify(self, session: AsyncSession, message_ids: Iterable[int], sender: str) -> None:
+        """Tell other processes, once this transaction is committed, that these answers changed.
+
+        Only PostgreSQL can: `sender:12,13`. It is a bell: whoever misses it finds the same by looking.
+        """
+        if self.is_sqlite:
+            return
+        for ids in _in_pieces([str(message_id) for message_id in message_ids]):
+            words = {"channel": CHANNEL, "words": f"{sender}:{ids}"}
+            await session.execute(text("SELECT pg_notify(:channel, :words)"), words)
+
+    def listener(self) -> AsyncEngine:
+        """An engine for the one connection that listens to notifications."""
+        return create_async_engine(self.url, poolclass=NullPool, connect_args=_CONNECT)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._reader.dispose()
         await self.writer.dispose()
 
+    async def _check(self) -> None:
+        """See that the database is the one that was opened, and that its schema is this program's."""
+        if self.is_sqlite:
+            if self._file and self._identity() != self._file:
+                # What is written to a file without a name is gone when this process ends.
+                raise Unavailable(
+                    "The database's file was moved or deleted while the server ran, so nothing can be stored."
+                )
+        elif not self._checked:
+            async with _translated(), self._reader.connect() as connection:
+                await connection.run_sync(schema.check)
+            self._checked = True
 
-def sqlite_url(url: str) -> URL:
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = (self.path or Path()).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def driver_url(url: str) -> URL:
     """The URL that people write, with the driver that we use."""
-    return make_url(url).set(drivername="sqlite+aiosqlite")
+    parsed = make_url(url)
+    sqlite = parsed.get_backend_name() == "sqlite"
+    return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
 
 
-def _engine(url: URL, *, writes: bool) -> AsyncEngine:
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Raise Unavailable for errors that are the database's state and not our doing."""
+    try:
+        yield
+    except (DBAPIError, OSError, PoolTimeout) as error:
+        if (unavailable := _unavailable(error)) is None:
+            raise
+        raise unavailable from error
+
+
+def _unavailable(error: Exception) -> Unavailable | None:
+    if isinstance(error, DBAPIError):
+        words = f"{getattr(error.orig, 'sqlstate', None) or ''} {error.orig}"
+        passing = error.connection_invalidated or words.startswith(_PASSING) or "InterfaceError" in words
+        if not passing and type(error).__name__ != "OperationalError":
+            return None
+    else:
+        words = str(error)
+    sentence = next((sentence for signs, sentence in _WORDS if any(sign in words for sign in signs)), _GONE)
+    return Unavailable(sentence, full="full" in sentence)
+
+
+_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": 30}
+
+
+def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
+    # Read in one transaction, an answer's row and its chunks must be of one moment.
+    isolation = (
+        {"isolation_level": "READ COMMITTED"}
+        if writes
+        else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    )
+    return create_async_engine(
+        url,
+        pool_size=5,
+        max_overflow=5,
+        pool_timeout=BUSY_SECONDS,
+        pool_pre_ping=True,
+        execution_options=isolation,
+        connect_args={
+            **_CONNECT,
+            "server_settings": {"application_name": "fastapi-llm", "lock_timeout": f"{BUSY_SECONDS}s"},
+        },
+    )
+
+
+def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -67,9 +223,9 @@ def _engine(url: URL, *, writes: bool) -> AsyncEngine:
         # FULL: what was acknowledged survives a power cut. One commit serves all answers that run
         # at that moment, at most twenty times a second, so the price is small.
         for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000}",
             "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=5000",
             "foreign_keys=ON",
             f"query_only={0 if writes else 1}",
         ):
@@ -83,8 +239,15 @@ def _engine(url: URL, *, writes: bool) -> AsyncEngine:
     return engine
 
 
-def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _in_pieces(ids: list[str]) -> Iterable[str]:
+    """The ids, with commas between, in as many notifications as it takes."""
+    piece: list[str] = []
+    length = 0
+    for one in ids:
+        if length + len(one) > LARGEST_NOTIFICATION:
+            yield ",".join(piece)
+            piece, length = [], 0
+        piece.append(one)
+        length += len(one) + 1
+    if piece:
+        yield ",".join(piece)

@@ -1,17 +1,19 @@
 """Dependencies: what routes are handed. Whatever has an owner is loaded here, by its owner."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import conversations
 from app.answers import Seen
+from app.conversations import Turn
 from app.db import Database
 from app.generation import Generations
 from app.problems import Problem
-from app.prompts import messages_for
 from app.providers import ChatMessage, Provider
 from app.readers import Reader, reader_of
 from app.settings import Settings
@@ -21,7 +23,12 @@ from app.wakeups import WakeUps
 LOCAL_USER = 1
 """The one user of a server without accounts."""
 
+STOPPING = "This server is being restarted. Your text is still here: send it again in a moment."
 GONE = "There is no such conversation here. It may have been deleted."
+
+
+Beginning = Callable[[AsyncSession], Awaitable[Turn | None]]
+"""Stores a turn whose answer is to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,28 @@ class Chat:
     generations: Generations
     provider: Provider
 
-    async def messages_for(self, session: AsyncSession, turn: conversations.Turn) -> list[ChatMessage]:
-        """What the model is to be sent for a turn; what it is not sent is noted on the answer."""
-        answer = turn.answer
-        branch = await conversations.branch(
-            session, answer.user_id, answer.conversation_id, until=turn.prompt.id
-        )
-        messages, answer.left_out = messages_for(
-            branch,
-            system_prompt=self.settings.system_prompt,
-            context_tokens=self.provider.context_tokens,
-        )
-        return messages
+    async def begin(self, beginning: Beginning) -> Turn | None:
+        """Store a turn and begin to write its answer, unless it was begun before; None if there is none.
+
+        Raises Problem while this server is being stopped.
+        """
+        if self.generations.draining:
+            raise Problem(503, STOPPING, retry_after=2)
+        try:
+            turn, messages = await self._store(beginning)
+        except IntegrityError:
+            # Another was first, with the same form or by deleting what this follows: look again.
+            turn, messages = await self._store(beginning)
+        if turn and turn.fresh:
+            self.generations.start(turn.answer, messages)
+        return turn
+
+    async def _store(self, beginning: Beginning) -> tuple[Turn | None, list[ChatMessage]]:
+        async with self.database.writing() as session:
+            turn = await beginning(session)
+            fresh = turn is not None and turn.fresh
+            messages = await self.generations.prepare(session, turn.answer) if turn and fresh else []
+        return turn, messages
 
 
 def chat_of(request: Request) -> Chat:

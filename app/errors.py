@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import schema
+from app.db import Unavailable
 from app.problems import Problem
 from app.readers import Reader, reader_of
 from app.templating import page
@@ -21,6 +23,11 @@ SENTENCES = {
     405: "This address does not take that kind of request.",
     500: "Something went wrong on this server. What was stored is safe; the server's log says more.",
 }
+
+RETRY_SECONDS = 5
+WRONG_SCHEMA = (
+    "The database is not ready for this version of the program. Whoever runs it finds more in its log."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +40,19 @@ def answer(request: Request, problem: Problem) -> Response:
         "sentence": problem.sentence,
         "form_token": problem.form_token,
     }
+    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
     match reader_of(request):
         case Reader.HTMX:
-            return page(request, "errors/_problem.html", status=problem.status, **context)
+            return page(request, "errors/_problem.html", status=problem.status, headers=headers, **context)
         case Reader.BROWSER:
-            return page(request, "errors/problem.html", status=problem.status, **context)
+            return page(request, "errors/problem.html", status=problem.status, headers=headers, **context)
         case Reader.SCRIPT:
-            return JSONResponse({"detail": problem.sentence}, status_code=problem.status)
+            return JSONResponse({"detail": problem.sentence}, status_code=problem.status, headers=headers)
+
+
+def refused(error: Unavailable) -> Problem:
+    """What to tell whoever asked for something while the database refuses."""
+    return Problem(507 if error.full else 503, str(error), retry_after=RETRY_SECONDS)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -48,6 +61,16 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def on_problem(request: Request, error: Problem) -> Response:
         return answer(request, error)
+
+    @app.exception_handler(Unavailable)
+    async def on_unavailable(request: Request, error: Unavailable) -> Response:
+        _log.warning("%s %s: %s", request.method, request.url.path, error)
+        return answer(request, refused(error))
+
+    @app.exception_handler(schema.Wrong)
+    async def on_wrong_schema(request: Request, error: schema.Wrong) -> Response:
+        _log.error("%s", error)
+        return answer(request, Problem(503, WRONG_SCHEMA, retry_after=RETRY_SECONDS))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:

@@ -8,6 +8,7 @@ programs the position in its text, for our page that in its reasoning too (`Seen
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
+from html import escape
 from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -104,6 +105,7 @@ class _Page:
         self._reasoning: Sequence[str] | None = None
         # Not known of a page that comes back, so it is told once more.
         self._told_seconds = False
+        self._told_waiting: str | None = None
 
     @classmethod
     async def with_what_was_seen(cls, message_id: int, answer: Answer, seen: Seen | None) -> "_Page":
@@ -130,6 +132,13 @@ class _Page:
             fragments += (
                 f'<hx-partial hx-target="#message-{self._id}-thought" hx-swap=innerMorph>{words}</hx-partial>'
             )
+        if answer.running and answer.waiting != self._told_waiting:
+            # To most pages there is nothing to tell, ever.
+            if answer.waiting or self._told_waiting:
+                target = f"#message-{self._id}-waiting"
+                words = escape(answer.waiting)
+                fragments += f'<hx-partial hx-target="{target}" hx-swap=innerMorph>{words}</hx-partial>'
+            self._told_waiting = answer.waiting
         return fragments
 
 

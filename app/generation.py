@@ -1,234 +1,261 @@
 """Generation: answers are written by tasks of their own, and stored before anyone is shown a word.
 
-A task belongs to the server, not to a request: whoever disconnects, it goes on. One writer gathers
-what all running answers have produced and commits it in one transaction, the first text of an answer
-at once and then at most every `FLUSH_SECONDS`; only then are readers woken. An answer ends once:
-complete, stopped by its user, failed, or interrupted with the text that it had.
+A task belongs to the server, not to a request: whoever disconnects, it goes on. An answer ends once:
+complete, stopped by its user, failed, or interrupted with the text that it had. Any process may serve its
+readers and stop it; one process writes it (`leases`), and one task in that process stores it (`writer`).
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, suppress
 from time import monotonic
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers
-from app.answers import Ending, Piece
-from app.db import Database
+from app import answers, leases
+from app.answers import STOPPED, Ending
+from app.db import Database, Unavailable
+from app.leases import LOOK_SECONDS, Lookout
 from app.providers import ChatMessage, Delta, ProviderError
 from app.running import Running
+from app.tables import Message
 from app.wakeups import WakeUps
+from app.writer import Writer
 
-FLUSH_SECONDS = 0.05
-RETRY_SECONDS = 0.5
-"""Between two tries to write when the database refuses."""
-LAST_TRIES = 3
-"""How often it is tried while the server is being stopped."""
+MOST_TRIES = 3
+"""How often a model is asked for one answer, as long as it has said nothing."""
+STOP_SECONDS = 8.0
+"""How long a Stop waits until it is stored."""
+
+BROKEN = "Something went wrong on this server while it was answering."
+UNCLAIMED = "unclaimed"
+"""Sends notifications of answers that no process has taken up."""
+
+NOT_STORED = "The answer was stopped, but the database refuses to store that for now. Please look again soon."
 
 Answering = Callable[[list[ChatMessage]], AsyncGenerator[Delta, None]]
 """What answers: an async generator function of the messages so far."""
+
+Prompting = Callable[[AsyncSession, Message], Awaitable[list[ChatMessage]]]
+"""What a model is to be sent for an answer that is stored as `generating`."""
 
 _log = logging.getLogger(__name__)
 
 
 class Generations:
-    """The answers that this process is writing."""
+    """The answers that this process is writing, and its part in looking after those of others.
+
+    Without `answering` it writes none itself, and leaves new ones to the processes that do.
+    """
 
     def __init__(
         self,
         database: Database,
         wakeups: WakeUps,
-        answering: Answering,
+        answering: Answering | None,
+        prompting: Prompting,
         *,
         answer_limit: int,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._name = secrets.token_hex(8)
         self._database = database
         self._wakeups = wakeups
         self._answering = answering
+        self._prompting = prompting
         self._answer_limit = answer_limit
         self._clock = clock
-        self._running: dict[int, Running] = {}
-        self._dirty = asyncio.Event()
-        self._urgent = asyncio.Event()
-        self._writer: asyncio.Task[None] | None = None
-        self._closing = False
+        self._writer = Writer(database, wakeups, self._name)
+        self._lookout = Lookout(database, self._name)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._claim_now = asyncio.Event()
+        self.draining = False
+
+    @property
+    def worker(self) -> str | None:
+        """Who writes the answers that begin here; None where any process may take them up."""
+        return self._name if self._answering else None
+
+    @property
+    def running(self) -> int:
+        """How many answers this process is writing."""
+        return len(self._writer.running)
 
     async def open(self) -> None:
-        """Start the writer, after ending what an earlier process left unfinished."""
-        async with self._database.writing() as session:
-            for message_id in await answers.orphans(session):
-                ending = Ending("interrupted", "The server was stopped while this was being written.")
-                await answers.finish(session, message_id, ending)
-        self._writer = asyncio.create_task(self._write(), name="answers' writer")
+        """Start the writer and the lookout."""
+        self._tasks = [
+            asyncio.create_task(self._writer.write(), name="answers' writer"),
+            asyncio.create_task(self._look_out(), name="lookout"),
+        ]
+        if self._answering:
+            self._tasks.append(asyncio.create_task(self._take_up(), name="claims"))
 
-    def start(self, message_id: int, messages: Sequence[ChatMessage]) -> None:
-        """Begin to write an answer that is stored as `generating`."""
-        running = Running(message_id, self._answer_limit, self._clock)
-        self._running[message_id] = running
-        running.task = asyncio.create_task(self._answer(running, list(messages)), name=f"answer {message_id}")
+    async def prepare(self, session: AsyncSession, answer: Message) -> list[ChatMessage]:
+        """What is to be handed to `start` once this transaction is committed."""
+        if self._answering:
+            return await self._prompting(session, answer)
+        await self._database.notify(session, [answer.id], UNCLAIMED)
+        return []
+
+    def start(self, answer: Message, messages: Sequence[ChatMessage]) -> None:
+        """Begin to write an answer that is stored as `generating`, or go on with it."""
+        if self._answering is None:
+            return
+        running = Running(answer.id, self._answer_limit, self._clock, answer.attempt)
+        running.go_on_behind(answer.text, answer.reasoning)
+        self._writer.add(running)
+        running.task = asyncio.create_task(
+            self._answer(running, list(messages), self._answering), name=f"answer {answer.id}"
+        )
 
     async def stop(self, message_id: int) -> None:
-        """End an answer with the text that it has; returns when that is stored. Nothing if it has ended."""
-        if running := self._running.get(message_id):
-            self._end(running, Ending("stopped"))
-            await running.stored.wait()
-            return
-        # Nobody is writing it, whatever the database says.
+        """End an answer, whoever writes it, with the text that it has; nothing if it has ended.
+
+        Returns when that is stored. Raises Unavailable.
+        """
+        if running := self._writer.running.get(message_id):
+            running.end(Ending("stopped"))
+            self._writer.wake(urgent=True)
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await running.stored.wait()
+            except TimeoutError:
+                raise Unavailable(NOT_STORED) from None
+            if not running.lost:
+                return
+        # Who writes it elsewhere finds out by the notification, or at its next beat.
         async with self._database.writing() as session:
-            if await answers.still_running(session, [message_id]):
-                await answers.finish(session, message_id, Ending("stopped"))
+            if await answers.finish(session, message_id, Ending("stopped")):
+                await self._database.notify(session, [message_id], self._name)
         self._wakeups.ring([message_id])
 
-    def forget(self, message_id: int) -> None:
-        """End an answer that was deleted."""
-        if running := self._running.get(message_id):
-            self._end(running, Ending("stopped"))
-        self._wakeups.ring([message_id])
+    async def forget(self, message_ids: Sequence[int]) -> None:
+        """End answers that were deleted."""
+        for message_id in message_ids:
+            if running := self._writer.running.get(message_id):
+                running.end(Ending("stopped"))
+        self._writer.wake(urgent=True)
+        self._wakeups.ring(message_ids)
+        with suppress(Unavailable):  # who writes them elsewhere finds out at its next beat
+            async with self._database.writing() as session:
+                await self._database.notify(session, message_ids, self._name)
+
+    def changed(self, sender: str, message_ids: Iterable[int]) -> None:
+        """Take note that another process has changed these answers."""
+        if sender == self._name:
+            return
+        ids = set(message_ids)
+        self._wakeups.ring(ids)
+        if sender == UNCLAIMED:
+            self._claim_now.set()
+        if ids & self._writer.running.keys():
+            self._writer.look_again()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more answers, and let those that run come to their end, for so long at most."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                while self._writer.running:
+                    await self._writer.idle.wait()
+        except TimeoutError:
+            return
 
     async def close(self) -> None:
         """Interrupt what is running, store it, and end the writer."""
-        tasks = [running.task for running in self._running.values() if running.task]
-        for running in list(self._running.values()):
-            self._end(running, Ending("interrupted", "The server was stopped while this was being written."))
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # The writer is let finish: cancelled within a commit, it could not know whether that had happened.
-        self._closing = True
-        self._dirty.set()
-        self._urgent.set()
-        if self._writer:
-            await self._writer
+        self.draining = True
+        running = list(self._writer.running.values())
+        for one in running:
+            one.end(Ending("interrupted", STOPPED))
+        await asyncio.gather(*(one.task for one in running if one.task), return_exceptions=True)
+        self._writer.close()
+        if not self._tasks:
+            return
+        writing, *others = self._tasks
+        self._tasks = []
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await writing
+        with suppress(Unavailable):
+            async with self._database.writing() as session:
+                await leases.leave(session, self._name)
 
-    async def _answer(self, running: Running, messages: list[ChatMessage]) -> None:
+    async def _answer(self, running: Running, messages: list[ChatMessage], answering: Answering) -> None:
         ending = Ending("complete")
         try:
-            async with aclosing(self._answering(messages)) as deltas:
-                async for delta in deltas:
-                    self._take(running, delta)
-                    if running.full:
-                        running.finish = "length"
-                        break
+            for tries_left in reversed(range(MOST_TRIES)):
+                try:
+                    await self._take_all(running, answering(messages))
+                    break
+                except ProviderError as error:
+                    pause = error.retry_seconds
+                    if pause is None or running.begun or not tries_left:
+                        raise
+                    running.waiting = f"{error} Asking again in {pause:.0f} s."
+                    self._writer.wake(urgent=True)
+                    await asyncio.sleep(pause)
+                    running.waiting = ""
         except ProviderError as error:
             running.come_to_end()
             ending = Ending("interrupted" if running.text.length else "failed", str(error))
         except asyncio.CancelledError:
-            ending = Ending("interrupted", "The server was stopped while this was being written.")
+            ending = Ending("interrupted", STOPPED)
         except Exception:
             _log.exception("answer %d failed", running.message_id)
             running.come_to_end()
-            ending = Ending(
-                "interrupted" if running.text.length else "failed",
-                "Something went wrong on this server while it was answering.",
-            )
-        self._end(running, ending)
+            ending = Ending("interrupted" if running.text.length else "failed", BROKEN)
+        running.end(ending)
+        self._writer.wake(urgent=True)
 
-    def _take(self, running: Running, delta: Delta) -> None:
-        if running.ending:
-            return
-        first = running.take(delta)
-        if running.dirty:
-            self._dirty.set()
-            if first:
-                self._urgent.set()
-
-    def _end(self, running: Running, ending: Ending) -> None:
-        """Settle how an answer ends; the first word stands."""
-        if running.ending is None:
-            running.come_to_end()
-            running.ending = Ending(
-                ending.status,
-                ending.error,
-                finish=running.finish,
-                prompt_tokens=running.prompt_tokens,
-                completion_tokens=running.completion_tokens,
-            )
-            # Once only: a second time could hit it while it closes the connection to the model.
-            if running.task and running.task is not asyncio.current_task():
-                running.task.cancel()
-        self._dirty.set()
-        self._urgent.set()
-
-    async def _write(self) -> None:
-        tries_left = LAST_TRIES
-        while self._running or not self._closing:
-            await self._dirty.wait()
-            self._dirty.clear()
-            self._urgent.clear()
-            try:
-                await self._flush()
-            except Exception:
-                # Nothing is lost: what could not be written stays with its answer for the next try.
-                _log.exception("answers could not be stored; trying again")
-                tries_left -= self._closing
-                if not tries_left:
+    async def _take_all(self, running: Running, stream: AsyncGenerator[Delta, None]) -> None:
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                if running.ending:
                     return
-                await asyncio.sleep(RETRY_SECONDS)
-                self._dirty.set()
-                continue
+                first = running.take(delta)
+                if running.dirty:
+                    self._writer.wake(urgent=first)
+                if running.full:
+                    running.finish = "length"
+                    return
+
+    async def _look_out(self) -> None:
+        """End what nobody writes any more, once a second."""
+        while True:
             try:
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._urgent.wait()
-            except TimeoutError:
-                pass
+                if changed := await self._lookout.look(list(self._writer.running)):
+                    self._wakeups.ring(changed)
+                if self._lookout.unclaimed:
+                    self._claim_now.set()
+            except Unavailable:
+                self._lookout.forget()
+            except Exception:
+                _log.exception("the answers of other processes could not be looked after")
+                self._lookout.forget()
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _flush(self) -> None:
-        batch = [running for running in self._running.values() if running.dirty]
-        if not batch:
-            return
-        taken = [
-            _Taken(running, running.pieces(), running.ending, running.unstored_seconds) for running in batch
-        ]
-        try:
-            await self._store(taken)
-        except OperationalError:
-            raise  # the database refuses for now: all of it is tried again
-        except Exception:
-            # One answer holds what no database takes. It must not keep the others from theirs.
-            _log.exception("answers could not be stored together")
-            for one in taken:
-                await self._store_alone(one)
-        self._wakeups.ring(running.message_id for running in batch)
+    async def _take_up(self) -> None:
+        """Take up what no process has: where it is told of, and where a look finds it."""
+        while True:
+            await self._claim_now.wait()
+            self._claim_now.clear()
+            try:
+                while not self.draining and await self._claim():
+                    pass
+            except Unavailable:
+                continue  # the next look will find it
+            except Exception:
+                _log.exception("answers that wait for a process could not be taken up")
 
-    async def _store_alone(self, taken: "_Taken") -> None:
-        try:
-            await self._store([taken])
-        except OperationalError:
-            raise
-        except Exception:
-            _log.exception("answer %d cannot be stored further", taken.running.message_id)
-            self._end(taken.running, Ending("interrupted"))
-            taken.running.give_up(Ending("interrupted", "The rest of this answer could not be stored."))
-
-    async def _store(self, taken: Sequence["_Taken"]) -> None:
-        """Commit what was taken, and let its answers know."""
+    async def _claim(self) -> bool:
         async with self._database.writing() as session:
-            alive = await answers.still_running(session, (one.running.message_id for one in taken))
-            written = [one for one in taken if one.running.message_id in alive]
-            await answers.append(session, [piece for one in written for piece in one.pieces])
-            for one in written:
-                if one.reasoning_seconds is not None:
-                    await answers.note_reasoning_seconds(
-                        session, one.running.message_id, one.reasoning_seconds
-                    )
-                if one.ending:
-                    await answers.finish(session, one.running.message_id, one.ending)
-        for one in taken:
-            one.running.written(one.pieces, one.reasoning_seconds)
-            if one.ending:
-                self._running.pop(one.running.message_id, None)
-                one.running.stored.set()
-            elif one.running.message_id not in alive:
-                self._end(one.running, Ending("stopped"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What one transaction is to store of an answer."""
-
-    running: Running
-    pieces: list[Piece]
-    ending: Ending | None
-    reasoning_seconds: float | None
+            claimed = [
+                (answer, await self._prompting(session, answer))
+                for answer in await leases.claim(session, self._name)
+            ]
+        for answer, messages in claimed:
+            self.start(answer, messages)
+        return bool(claimed)

@@ -1,5 +1,6 @@
 """The application: where its parts are chosen and joined."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,9 +12,12 @@ from app.db import Database
 from app.deps import Chat
 from app.errors import ErrorPages, add_handlers
 from app.generation import Generations
+from app.notifications import listen
+from app.polling import poll
+from app.prompts import prompting
 from app.providers import Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
-from app.routes import completion, conversations, demos, messages, status
+from app.routes import completion, conversations, demos, health, messages, status
 from app.security import BodyLimit, CrossSite, HostAllowlist, SecurityHeaders
 from app.settings import LOOPBACK_NAMES, Settings
 from app.static_files import StaticFiles
@@ -39,17 +43,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        database, wakeups = Database(settings.database_url), WakeUps()
-        answering = partial(prompt_llm_async, provider=provider)
-        generations = Generations(database, wakeups, answering, answer_limit=settings.answer_limit)
-        async with AsyncExitStack() as closing:
-            closing.push_async_callback(database.close)
-            closing.push_async_callback(provider.close)
-            await database.upgrade()
-            await generations.open()
-            closing.push_async_callback(generations.close)
-            await provider.start()
-            app.state.chat = Chat(settings, database, wakeups, generations, provider)
+        async with running_chat(settings, provider, writes=settings.generate_in == "web") as chat:
+            app.state.chat = chat
             yield
 
     app = FastAPI(
@@ -79,9 +74,40 @@ def create_app(
     app.state.templates = Templates(static, reload=reload)
     app.mount("/static", static)
     add_handlers(app)
-    for routes in (conversations, completion, messages, demos, status):
+    for routes in (conversations, completion, messages, demos, status, health):
         app.include_router(routes.router)
     return app
+
+
+@asynccontextmanager
+async def running_chat(settings: Settings, provider: Provider, *, writes: bool) -> AsyncIterator[Chat]:
+    """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
+    database, wakeups = Database(settings.database_url), WakeUps()
+    generations = Generations(
+        database,
+        wakeups,
+        partial(prompt_llm_async, provider=provider) if writes else None,
+        partial(prompting, system_prompt=settings.system_prompt, provider=provider),
+        answer_limit=settings.answer_limit,
+    )
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(database.close)
+        closing.push_async_callback(provider.close)
+        await database.open()
+        await generations.open()
+        closing.push_async_callback(generations.close)
+        closing.push_async_callback(_cancel, asyncio.create_task(poll(database, wakeups), name="polling"))
+        if not database.is_sqlite:
+            listening = asyncio.create_task(listen(database, generations.changed), name="notifications")
+            closing.push_async_callback(_cancel, listening)
+        if writes:
+            await provider.start()
+        yield Chat(settings, database, wakeups, generations, provider)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def reloadable() -> FastAPI:

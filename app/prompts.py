@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from app.providers import ChatMessage
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import conversations
+from app.providers import ChatMessage, Provider
 from app.tables import Message
 
 BYTES_PER_TOKEN = 3
@@ -10,6 +13,29 @@ BYTES_PER_TOKEN = 3
 
 ANSWER_SHARE = 0.4
 """How much of a model's context is left for its answer."""
+
+
+GO_ON = (
+    "Your last answer broke off. Go on exactly where it ended, in the middle of a word if need be. "
+    "Repeat nothing of it and say nothing else."
+)
+
+
+async def prompting(
+    session: AsyncSession, answer: Message, *, system_prompt: str, provider: Provider
+) -> list[ChatMessage]:
+    """What a model is sent for an answer, or to go on with one; what is left out is noted on it."""
+    branch = await conversations.branch(
+        session, answer.user_id, answer.conversation_id, until=answer.parent_id
+    )
+    messages, answer.left_out = messages_for(
+        branch, system_prompt=system_prompt, context_tokens=provider.context_tokens
+    )
+    if answer.text:
+        messages.append({"role": "assistant", "content": answer.text})
+        if not provider.prefills:
+            messages.append({"role": "user", "content": GO_ON})
+    return messages
 
 
 def messages_for(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.answers import Ending, Piece
 from app.providers import Delta
@@ -13,9 +13,10 @@ from app.text import Cleaner
 class Unstored:
     """One of an answer's two texts: what is produced but not yet stored, and where it goes."""
 
-    def __init__(self) -> None:
-        self.length = 0
-        self.stored = 0
+    def __init__(self, length: int = 0) -> None:
+        """Go on behind the `length` characters that there are."""
+        self.length = length
+        self.stored = length
         self.unstored: list[str] = []
         self._cleaner = Cleaner()
 
@@ -26,6 +27,13 @@ class Unstored:
     def end(self) -> str:
         """Take what was held back."""
         return self._keep(self._cleaner.end())
+
+    def store_up_to(self, position: int) -> None:
+        """Let go of what is stored; more may have come meanwhile."""
+        if position > self.stored:
+            rest = "".join(self.unstored)[position - self.stored :]
+            self.unstored = [rest] if rest else []
+            self.stored = position
 
     def _keep(self, text: str) -> str:
         if text:
@@ -41,14 +49,22 @@ class Running:
     message_id: int
     limit: int
     clock: Callable[[], float]
+    attempt: int = 1
     task: asyncio.Task[None] | None = None
     text: Unstored = field(default_factory=Unstored)
     reasoning: Unstored = field(default_factory=Unstored)
+    taken: bool = False
     finish: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     ending: Ending | None = None
     stored: asyncio.Event = field(default_factory=asyncio.Event)
+    lost: bool = False
+    """Whether it ended otherwise: by another process, or because it was deleted."""
+    doubtful: bool = False
+    """Whether it is not known what the last transaction stored, since it broke."""
+    waiting: str | None = None
+    """What it waits for, in words, where that is not stored yet."""
     unstored_seconds: float | None = None
     _thinking: Thinking = field(default_factory=Thinking)
     _thinking_since: float | None = None
@@ -57,12 +73,27 @@ class Running:
     @property
     def dirty(self) -> bool:
         """Whether there is something to be stored."""
-        return bool(self.ending or self.text.unstored or self.reasoning.unstored)
+        return bool(self.ending or self.text.unstored or self.reasoning.unstored or self.waiting is not None)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has said anything."""
+        return bool(self.taken or self.ending)
+
+    @property
+    def unstored_length(self) -> int:
+        """Characters that wait to be stored."""
+        return self.text.length - self.text.stored + self.reasoning.length - self.reasoning.stored
 
     @property
     def full(self) -> bool:
         """Whether it has reached the limit of its length."""
         return max(self.text.length, self.reasoning.length) >= self.limit
+
+    def go_on_behind(self, text: str, reasoning: str) -> None:
+        """Go on with an answer that was interrupted here."""
+        self.text, self.reasoning = Unstored(len(text)), Unstored(len(reasoning))
+        self._has_thought = bool(text or reasoning)
 
     def take(self, delta: Delta) -> bool:
         """Take what the model said next; whether it is the first of its text or its reasoning."""
@@ -70,10 +101,26 @@ class Running:
             self.prompt_tokens = delta.usage.prompt_tokens
             self.completion_tokens = delta.usage.completion_tokens
         self.finish = delta.finish or self.finish
+        self.taken = self.taken or bool(delta.text or delta.reasoning)
         first_text, first_reasoning = not self.text.length, not self.reasoning.length
         self._think(delta.reasoning)
         self._say(self._thinking.feed(delta.text))
         return bool((first_text and self.text.length) or (first_reasoning and self.reasoning.length))
+
+    def end(self, ending: Ending) -> None:
+        """Settle how it ends, and end its task; the first word stands."""
+        if self.ending is not None:
+            return
+        self.come_to_end()
+        self.ending = replace(
+            ending,
+            finish=self.finish,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+        )
+        # Once only: a second time could hit it while it closes the connection to the model.
+        if self.task and self.task is not asyncio.current_task():
+            self.task.cancel()
 
     def come_to_end(self) -> None:
         """Take what was held back: nothing more will come."""
@@ -97,15 +144,11 @@ class Running:
             found.append(Piece(self.message_id, "reasoning", self.reasoning.stored, text))
         return found
 
-    def written(self, pieces: Sequence[Piece], reasoning_seconds: float | None) -> None:
-        """Let go of what was stored; more may have come meanwhile."""
-        if reasoning_seconds is not None:
-            self.unstored_seconds = None
+    def written(self, pieces: Sequence[Piece]) -> None:
+        """Let go of what was stored."""
         for piece in pieces:
             growing = self.text if piece.kind == "text" else self.reasoning
-            rest = "".join(growing.unstored)[len(piece.text) :]
-            growing.unstored = [rest] if rest else []
-            growing.stored += len(piece.text)
+            growing.store_up_to(piece.position + len(piece.text))
 
     def _say(self, said: Delta) -> None:
         self._think(said.reasoning)

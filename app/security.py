@@ -61,6 +61,9 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+HEALTH = ("/healthz", "/readyz")
+
+
 class HostAllowlist:
     """Answers only to known names, so that no other site's name can be pointed at this server.
 
@@ -73,7 +76,9 @@ class HostAllowlist:
         self._any_address = any_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._knows(host := Headers(scope=scope).get("host", "")):
+        # Whoever asks for a process's health asks for this very process, by its address.
+        asked = scope["type"] == "http" and scope["path"] not in HEALTH
+        if asked and not self._knows(host := Headers(scope=scope).get("host", "")):
             name = hostname(host) or "none"
             raise Problem(
                 400, f"This server does not answer to the name “{name[:80]}”. ALLOWED_HOSTS can add it."

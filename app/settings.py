@@ -4,7 +4,7 @@ import ipaddress
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -39,7 +39,19 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         default="sqlite:///data/chat.db",
-        description="Where conversations are kept: `sqlite:///path/to/file`.",
+        description="Where conversations are kept: `sqlite:///path/to/file`, or "
+        "`postgresql://user:password@host/name` for several processes or hosts.",
+    )
+    generate_in: Literal["web", "worker"] = Field(
+        default="web",
+        description="Where answers are written: in the `web` processes, or in those that "
+        "`python -m app worker` starts, so that web processes can be replaced at any moment.",
+    )
+    grace_seconds: float = Field(
+        default=7,
+        ge=0,
+        description="How long answers may go on being written when the server is told to end (SIGTERM); "
+        "what is left then is kept as interrupted. Ctrl-C does not wait.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -80,10 +92,12 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _only_sqlite(cls, value: str) -> str:
-        if not re.match(r"sqlite(\+aiosqlite)?:///(?!:memory:)[^?]", value):
-            raise ValueError("only sqlite:///path/to/file is supported")
-        return value
+    def _a_store(cls, value: str) -> str:
+        if not re.match(r"sqlite(\+aiosqlite)?:///(?!:memory:)[^?]|postgres(ql)?(\+asyncpg)?://", value):
+            raise ValueError(
+                "this is neither sqlite:///path/to/file nor postgresql://user:password@host/name"
+            )
+        return value.replace("postgres://", "postgresql://", 1)
 
     @model_validator(mode="after")
     def _insist_to_leave_loopback(self) -> Self:

@@ -1,13 +1,28 @@
-"""Tables: users, their conversations, the messages in them, and the chunks of answers that still run."""
+"""Tables: users, their conversations, messages, the chunks of answers that still run, and who writes."""
 
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Role = Literal["user", "assistant"]
 Status = Literal["generating", "complete", "stopped", "interrupted", "failed"]
+
+
+# SQLite gives out ids only where the type is exactly INTEGER.
+_INTEGER = BigInteger().with_variant(Integer, "sqlite")
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -37,7 +52,13 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UTCDateTime, str: Text, Role: String(16), Status: String(16)}  # noqa: RUF012 - as SQLAlchemy reads it
+    type_annotation_map = {  # noqa: RUF012 - as SQLAlchemy reads it
+        datetime: UTCDateTime,
+        str: Text,
+        int: _INTEGER,
+        Role: String(16),
+        Status: String(16),
+    }
 
 
 class User(Table):
@@ -103,6 +124,12 @@ class Message(Table):
     """How many earlier messages the model was not sent, since they did not fit."""
     prompt_tokens: Mapped[int | None]
     completion_tokens: Mapped[int | None]
+    worker: Mapped[str | None] = mapped_column(String(32))
+    """The process that writes this answer, or wrote it; None while none has taken it up."""
+    attempt: Mapped[int] = mapped_column(default=1)
+    """How often it was begun or gone on with. Who writes must be this worker, at this attempt."""
+    waiting: Mapped[str] = mapped_column(default="")
+    """What a running answer waits for, in words, before its first token."""
     form_token: Mapped[str | None]
     """The one-time token of the form that sent a prompt: one prompt, one message."""
     created_at: Mapped[datetime]
@@ -111,6 +138,12 @@ class Message(Table):
     def running(self) -> bool:
         """Whether this is an answer that is still being written."""
         return self.status == "generating"
+
+    @property
+    def broken(self) -> bool:
+        """Whether this is an answer that was cut short, with a text to go on from."""
+        cut = self.status in ("interrupted", "stopped") or self.finish == "length"
+        return self.role == "assistant" and not self.running and cut and bool(self.text)
 
 
 class Chunk(Table):
@@ -122,6 +155,18 @@ class Chunk(Table):
     kind: Mapped[Literal["text", "reasoning"]] = mapped_column(String(16), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str]
+
+
+class Worker(Table):
+    """A process that writes answers. While it has any, `beat` grows at least once a second.
+
+    Whether it lives is told by that alone, never by a clock: clocks jump, and differ between hosts.
+    """
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    beat: Mapped[int]
 
 
 def now() -> datetime:

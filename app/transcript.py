@@ -20,8 +20,8 @@ class Entry:
     """One message of a transcript.
 
     `html` is an answer's safe HTML and `reasoning` that of what the model thought before, `thought` says
-    for how long; `position` is where the stream of a running answer goes on, `earlier` the HTML of earlier
-    tries at the same prompt, and `last` whether nothing follows.
+    for how long; `position` is where the stream of a running answer goes on and `waiting` what that waits
+    for, `earlier` the HTML of earlier tries at the same prompt, and `last` whether nothing follows.
     """
 
     message: Message
@@ -30,6 +30,7 @@ class Entry:
     reasoning: Markup = NOTHING
     thought: str = ""
     position: str = ""
+    waiting: str = ""
     earlier: tuple[Markup, ...] = ()
     last: bool = False
 
@@ -60,6 +61,7 @@ async def _entry(session: AsyncSession, user_id: int, message: Message, *, last:
         await _html(f"{message.id}r", answer.reasoning, running=answer.thinking),
         thought(answer.reasoning_seconds, running=message.running),
         str(Seen(len(answer.text), len(answer.reasoning))),
+        answer.waiting,
         tuple([await _html(f"{other.id}", other.text, running=False) for other in others]),
         last,
     )

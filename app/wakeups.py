@@ -1,7 +1,7 @@
 """Wake-ups: a bell that rings for the readers of an answer when more of it is in the database.
 
 A ring carries nothing. Who missed it finds the same text by asking the database again, so a lost
-ring costs a reader at most the seconds that it chose to wait.
+ring costs a reader at most the second until the next look (`polling`).
 """
 
 import asyncio
@@ -41,6 +41,10 @@ class WakeUps:
         for message_id in message_ids:
             for bell in self._bells.get(message_id, ()):
                 bell.ring()
+
+    def listened(self) -> list[int]:
+        """The answers that are being read in this process."""
+        return list(self._bells)
 
     def readers(self, message_id: int) -> int:
         """How many are reading an answer in this process."""

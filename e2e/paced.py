@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
 import app.cli
-import app.generation
 import app.main
+import app.polling
 import app.wakeups
+import app.writer
 from app.providers import ChatMessage, Delta, Provider, prompt_llm_async
 
 
@@ -85,7 +86,8 @@ async def piece_by_piece(
 
 if __name__ == "__main__":
     # What is timed in the application is timed here by its readers.
-    app.generation.FLUSH_SECONDS = 0
+    app.writer.FLUSH_SECONDS = 0
+    app.polling.POLL_SECONDS = 3600  # it would ring for what was shown before
     app.wakeups.Bell = PacedBell  # type: ignore[misc] # in its place
     app.main.WakeUps = PacedWakeUps  # type: ignore[attr-defined] # the name that it is used by
     app.main.prompt_llm_async = piece_by_piece  # type: ignore[attr-defined,assignment] # always given its provider

@@ -64,12 +64,20 @@ class Server:
         self._log.start()
 
     def stop(self) -> None:
-        """End it as an operator would, if it has not ended."""
-        self.end(signal.SIGTERM, seconds=15)
+        """End it as an operator does who does not want to wait, if it has not ended."""
+        self.end(signal.SIGINT, seconds=15)
 
     def end(self, how: signal.Signals, *, seconds: float) -> int:
         """Send a signal; the exit status, which must come in time."""
-        self._process.send_signal(how)
+        self.signal(how)
+        return self.wait(seconds)
+
+    def signal(self, what: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(what)
+
+    def wait(self, seconds: float) -> int:
+        """Wait until it has ended; the exit status."""
         status = self._process.wait(seconds)
         self._log.join(5)
         return status

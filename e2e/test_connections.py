@@ -131,13 +131,14 @@ def test_a_killed_server_loses_no_word_that_was_shown(
     server.start()
 
     expect(chat.text).to_have_text("Words that were shown")
+    # Three beats are waited for, since another process might be writing it; then a reader comes back.
+    expect(chat.answer).not_to_have_attribute("aria-busy", "true", timeout=20_000)
     chat.expect_complete()
     expect(chat.answer.locator(".ending .problem")).to_contain_text("server was stopped")
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_that_is_stopped_ends_every_page_in_words_and_at_once(
-    chat: Chat, plain: Chat, upstream: Upstream, server: Server, watch: Watch, end: signal.Signals
+    chat: Chat, plain: Chat, upstream: Upstream, server: Server, watch: Watch
 ) -> None:
     watch.allow("ERR_", "SSE", "network error", "Failed to fetch", "htmx")
     upstream.will_say("Words that were shown", PAUSE)
@@ -146,9 +147,9 @@ def test_a_server_that_is_stopped_ends_every_page_in_words_and_at_once(
     plain.page.goto("/conversations/1", wait_until="commit")
     expect(plain.text).to_have_text("Words that were shown")
 
-    status = server.end(end, seconds=3)
+    status = server.end(signal.SIGINT, seconds=4)
 
-    assert status in (0, -end)
+    assert status == 0
     expect(plain.answer.locator(".ending .problem")).to_contain_text("server was stopped")
     assert "Traceback" not in server.log
     assert "ERROR" not in server.log

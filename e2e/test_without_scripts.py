@@ -96,7 +96,7 @@ def test_reloading_mid_answer_goes_on_streaming(plain: Chat, upstream: Upstream)
 
 
 def test_a_failure_is_told_and_retry_answers(plain: Chat, upstream: Upstream) -> None:
-    upstream.will_fail(500)
+    upstream.will_fail(401)
     upstream.will_say("Now it works.")
     plain.send("Hi")
     expect(plain.answer.locator(".ending .problem")).to_be_visible()

@@ -14,6 +14,7 @@ from app.main import create_app
 from app.markdown import parsers
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
+from tests.postgres import NoPostgres, Postgres
 
 E2E = Path(__file__).parent.parent / "e2e"
 
@@ -37,9 +38,55 @@ def parser(request: pytest.FixtureRequest) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, one for all tests of a process."""
+    try:
+        server = Postgres(fsync=False)
+    except NoPostgres:
+        pytest.skip("there is no PostgreSQL for this machine")
+    with server:
+        yield server
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
+def postgres_url(postgres: Postgres) -> str:
+    """The address of an empty database on it."""
+    return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The name of a database on it that has our tables, and nothing in them."""
+    url = postgres.new_database()
+
+    async def migrate() -> None:
+        database = Database(url)
+        await database.upgrade()
+        await database.close()
+
+    asyncio.run(migrate())
+    return str(Database(url).url.database)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module that names `STORES` over each of them."""
+    if "store" in metafunc.fixturenames and hasattr(metafunc.module, "STORES"):
+        metafunc.parametrize("store", metafunc.module.STORES, indirect=True)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new database; on a server it has its tables already."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        return postgres.new_database(request.getfixturevalue("migrated"))
+    return f"sqlite:///{tmp_path}/chat.db"
+
+
+@pytest.fixture
+def settings(store: str) -> Settings:
+    return Settings(database_url=store)
 
 
 @pytest.fixture

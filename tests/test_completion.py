@@ -9,6 +9,8 @@ from app.providers import ProviderError
 from app.providers.scripted import PAUSE, ScriptedProvider
 from tests.pages import attributes, events, select
 
+STORES = ("sqlite", "postgresql")
+
 HTMX = {"HX-Request": "true"}
 BROWSER = {"Accept": "text/html"}
 

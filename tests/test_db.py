@@ -38,6 +38,9 @@ async def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_tha
         turn = await conversations.add_turn(session, 1, prompt="Hi", model="m")
     async with database.writing() as session:
         await session.execute(text("alter table messages drop column reasoning_seconds"))
+        for name in ("worker", "attempt", "waiting"):
+            await session.execute(text(f"alter table messages drop column {name}"))
+        await session.execute(text("drop table workers"))
         await session.execute(text("update alembic_version set version_num = '0001'"))
 
     later = Database(settings.database_url)

@@ -10,6 +10,8 @@ from app.deps import Chat
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.tables import Message, User
 
+STORES = ("sqlite", "postgresql")
+
 OTHER = 2
 
 
@@ -24,8 +26,9 @@ async def theirs(app: FastAPI, client: httpx2.AsyncClient, provider: ScriptedPro
         turn = await conversations.add_turn(
             session, OTHER, prompt="Their prompt", model="scripted", form_token="theirs"
         )
-        messages = await chat.messages_for(session, turn)
-    chat.generations.start(turn.answer.id, messages)
+        turn.answer.worker = chat.generations.worker
+        messages = await chat.generations.prepare(session, turn.answer)
+    chat.generations.start(turn.answer, messages)
     return turn
 
 

@@ -49,6 +49,7 @@ TROUBLES = {
 class EmbeddedProvider:
     """The model that comes with the application, or a GGUF file in its place, on this machine."""
 
+    prefills = True
     context_tokens: int | None = CONTEXT_TOKENS
 
     def __init__(

@@ -9,6 +9,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from random import uniform
 from typing import Any
 
 import httpx2
@@ -21,6 +24,10 @@ CONTEXT = re.compile(
 )
 CONTEXT_LIMIT = re.compile(r"(?:context (?:length|window|size)[^.\d]{0,20}|> )([\d,]{1,15})", re.IGNORECASE)
 CONTEXT_ASKED = re.compile(r"(?:resulted in|requested(?: about)?|too long:) ([\d,]{1,15})", re.IGNORECASE)
+
+
+UNSTATED_PAUSE = (1.0, 3.0)
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,12 @@ class Asked:
         return ProviderError(f"{self.called[0].upper()}{self.called[1:]} {sentence}", failure)
 
 
-def of_status(status: int, body: bytes, asked: Asked) -> ProviderError:
-    """What an answer other than 200 means."""
-    return _of_error(status, error_in(parsed(body)) or {}, asked)
+def of_status(status: int, body: bytes, asked: Asked, retry_after: str | None = None) -> ProviderError:
+    """What an answer other than 200 means, and when it is worth asking again (`Retry-After`, RFC 9110)."""
+    error = _of_error(status, error_in(parsed(body)) or {}, asked)
+    if error.failure in ("rate_limited", "overloaded"):
+        error.retry_seconds = _pause(retry_after)
+    return error
 
 
 def of_event(error: object, asked: Asked) -> ProviderError:
@@ -127,7 +137,7 @@ def _of_error(status: int, error: object, asked: Asked) -> ProviderError:
             f"has no model called “{asked.model}”, or no chat there. Check MODEL and OPENAI_BASE_URL.",
         )
     if "insufficient_quota" in words or status == 402:
-        return asked.error("rate_limited", "has no credit left for this key. Check the account there.")
+        return asked.error("no_credit", "has no credit left for this key. Check the account there.")
     if status == 429 or "rate_limit" in words:
         return asked.error("rate_limited", "gets more requests than it allows. Wait, then try again.")
     if status in (401, 403):
@@ -145,6 +155,21 @@ def _of_error(status: int, error: object, asked: Asked) -> ProviderError:
     if status:
         return asked.error("refused", f"did not accept the request{said}. Check MODEL and OPENAI_BASE_URL.")
     return asked.error("interrupted", "reported an error and broke off its answer. Try again.")
+
+
+def _pause(retry_after: str | None) -> float | None:
+    """Seconds until it is worth asking again; None if that is too long to let somebody wait."""
+    if retry_after is None:
+        # Many may have been turned away at once; they should not all come back at once.
+        return uniform(*UNSTATED_PAUSE)  # noqa: S311 - nothing secret
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return uniform(*UNSTATED_PAUSE)  # noqa: S311
+    return max(seconds, 0) if seconds <= LONGEST_PAUSE else None
 
 
 def _token_counts(details: dict[str, Any]) -> str:

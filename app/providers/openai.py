@@ -29,6 +29,7 @@ class OpenAIProvider:
     """One server and one of its models. Without a `model`, the first that the server lists."""
 
     small = False
+    prefills = False
     context_tokens: int | None = None
 
     def __init__(
@@ -159,7 +160,10 @@ class OpenAIProvider:
             if response.status_code != 200:
                 logger.warning("%s answered %s with %d", self._called, path, response.status_code)
                 raise failures.of_status(
-                    response.status_code, await _beginning(response, ERROR_BYTES), self._asked
+                    response.status_code,
+                    await _beginning(response, ERROR_BYTES),
+                    self._asked,
+                    response.headers.get("retry-after"),
                 )
             kind = response.headers.get("content-type", wanted).partition(";")[0].strip().lower()
             if kind != wanted or response.headers.get("content-encoding", "identity") != "identity":

@@ -12,6 +12,7 @@ class OwnProvider:
     """Answers by a given async generator function, named after it."""
 
     small = False
+    prefills = False
     context_tokens: int | None = None
 
     def __init__(self, generate: Generate) -> None:

@@ -44,6 +44,7 @@ Failure = Literal[
     "refused_key",
     "unknown_model",
     "rate_limited",
+    "no_credit",
     "overloaded",
     "too_long",
     "timeout",
@@ -60,9 +61,11 @@ class ProviderError(Exception):
     credentials, or text that a server sent.
     """
 
-    def __init__(self, sentence: str, failure: Failure) -> None:
+    def __init__(self, sentence: str, failure: Failure, *, retry_seconds: float | None = None) -> None:
+        """`retry_seconds`: when to ask again by oneself; None where that could not help, or is not safe."""
         super().__init__(sentence)
         self.failure = failure
+        self.retry_seconds = retry_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class Provider(Protocol):
 
     small: bool
     """Whether the page should warn that this is the small built-in model."""
+
+    prefills: bool
+    """Whether it goes on with an answer that comes last in what it is sent, as it stands."""
 
     context_tokens: int | None
     """Tokens that a prompt and its answer may have together; None where that is not known."""

@@ -27,6 +27,7 @@ class ScriptedProvider:
     """
 
     small = False
+    prefills = False
 
     def __init__(
         self, script: Iterable[Piece] = (), *, model: str = "scripted", context_tokens: int | None = None

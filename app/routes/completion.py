@@ -3,9 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app import answers, conversations
+from app.db import Unavailable
 from app.deps import (
     GONE,
     Chat,
@@ -17,6 +19,7 @@ from app.deps import (
     SeenInPage,
     SeenPosition,
 )
+from app.errors import refused
 from app.events import event_stream, fragment_events, text_events
 from app.problems import Problem
 from app.readers import Reader
@@ -189,22 +192,25 @@ async def _begin_turn(
     clears_draft: bool,
 ) -> conversations.Turn:
     """Store a prompt and begin its answer, unless this form began it before."""
+
+    async def add_turn(session: AsyncSession) -> conversations.Turn | None:
+        # Once more, in the transaction that writes: it may have been deleted meanwhile.
+        conversation = await conversations.find(session, user, goes_on.id) if goes_on else None
+        if goes_on and conversation is None:
+            return None
+        return await conversations.add_turn(
+            session,
+            user,
+            prompt=prompt,
+            model=chat.provider.model,
+            worker=chat.generations.worker,
+            conversation=conversation,
+            form_token=form_token,
+            clears_draft=clears_draft,
+        )
+
     try:
-        async with chat.database.writing() as session:
-            # Once more, in the transaction that writes: it may have been deleted meanwhile.
-            conversation = await conversations.find(session, user, goes_on.id) if goes_on else None
-            if goes_on and conversation is None:
-                raise Problem(404, GONE)
-            turn = await conversations.add_turn(
-                session,
-                user,
-                prompt=prompt,
-                model=chat.provider.model,
-                conversation=conversation,
-                form_token=form_token,
-                clears_draft=clears_draft,
-            )
-            messages = await chat.messages_for(session, turn) if turn.fresh else []
+        turn = await chat.begin(add_turn)
     except conversations.Busy:
         raise Problem(
             409,
@@ -216,6 +222,8 @@ async def _begin_turn(
             "This form has already sent another message. Your text is still here: send it again.",
             form_token=new_form_token(),
         ) from None
-    if turn.fresh:
-        chat.generations.start(turn.answer.id, messages)
+    except Unavailable as error:
+        raise refused(error) from error
+    if turn is None:
+        raise Problem(404, GONE)
     return turn

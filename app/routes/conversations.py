@@ -56,8 +56,7 @@ async def delete(
     """Delete a conversation for good, and stop what is being written in it."""
     async with chat.database.writing() as session:
         running = await conversations.delete(session, user, conversation.id)
-    for message_id in running:
-        chat.generations.forget(message_id)
+    await chat.generations.forget(running)
     return RedirectResponse(request.scope.get("root_path", "") + "/", status_code=303)
 
 

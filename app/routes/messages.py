@@ -3,10 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from app import conversations
-from app.deps import GONE, AnswerIfAny, CurrentAnswer, CurrentChat, CurrentReader, CurrentUser
+from app.deps import (
+    GONE,
+    AnswerIfAny,
+    Beginning,
+    Chat,
+    CurrentAnswer,
+    CurrentChat,
+    CurrentReader,
+    CurrentUser,
+)
 from app.problems import Problem
 from app.readers import Reader
 from app.routes.pages import clean_token, ended_piece, form_id, new_form_token, piece_context
@@ -71,19 +81,40 @@ async def retry(
     request: Request, chat: CurrentChat, user: CurrentUser, reader: CurrentReader, answer: CurrentAnswer
 ) -> Response:
     """Have the prompt answered again; the earlier answer is kept."""
+
+    async def again(session: AsyncSession) -> conversations.Turn | None:
+        worker = chat.generations.worker
+        return await conversations.retry(session, user, answer.id, model=chat.provider.model, worker=worker)
+
+    return await _written(request, chat, user, reader, again)
+
+
+@router.post("/messages/{message_id}/continue")
+async def go_on(
+    request: Request, chat: CurrentChat, user: CurrentUser, reader: CurrentReader, answer: CurrentAnswer
+) -> Response:
+    """Have an answer that was cut short gone on with, from the text that there is."""
+
+    async def on(session: AsyncSession) -> conversations.Turn | None:
+        return await conversations.go_on(session, user, answer.id, worker=chat.generations.worker)
+
+    return await _written(request, chat, user, reader, on)
+
+
+async def _written(request: Request, chat: Chat, user: int, reader: Reader, beginning: Beginning) -> Response:
+    """An answer that is being written, once more."""
     try:
-        async with chat.database.writing() as session:
-            turn = await conversations.retry(session, user, answer.id, model=chat.provider.model)
-            if turn is None:
-                raise Problem(404, GONE)
-            messages = await chat.messages_for(session, turn)
+        turn = await chat.begin(beginning)
     except conversations.Busy:
         raise Problem(409, "An answer is already being written in this conversation.") from None
     except conversations.NotLast:
         raise Problem(
-            409, "This conversation has gone on; only its newest answer can be tried again."
+            409, "This conversation has gone on; only its newest answer can be tried again or gone on with."
         ) from None
-    chat.generations.start(turn.answer.id, messages)
+    except conversations.NotBroken:
+        raise Problem(409, "This answer has come to its end; there is nothing to go on with.") from None
+    if turn is None:
+        raise Problem(404, GONE)
     if reader is not Reader.HTMX:
         address = f"{request.scope.get('root_path', '')}/conversations/{turn.conversation.id}/live"
         return RedirectResponse(address, status_code=303)

@@ -1,0 +1,143 @@
+"""Leases: which process writes an answer, whether it lives, and what becomes of the answers of a dead one.
+
+A process that writes answers shows that it lives by its beat, a number that grows at least once a second
+in the transactions that store their text. Whoever sees the same number in several looks in a row takes
+the process for dead. No clock is asked: clocks jump, and differ between hosts. Where the process was
+only held up, no harm is done: what it writes late is refused (`answers.held`), because its answers have
+ended or are another's.
+"""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import answers
+from app.answers import STOPPED, Ending
+from app.db import Database
+from app.tables import Message, Worker
+
+BEAT_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+LOOKS = 3
+"""Looks without a beat between them after which a process is dead: noticed within five seconds."""
+
+UNCLAIMED_LOOKS = 60
+"""Looks after which an answer that no process took up has failed."""
+
+CLAIMED = 20
+"""How many answers a process takes up at once."""
+
+UNCLAIMED = (
+    "No process that writes answers is running. Start one with `python -m app worker`, then try again."
+)
+
+
+async def beat(session: AsyncSession, worker: str) -> None:
+    """Show that this process lives."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    await session.execute(
+        insert(Worker)
+        .values(id=worker, beat=1)
+        .on_conflict_do_update(index_elements=[Worker.id], set_={"beat": Worker.beat + 1})
+    )
+
+
+async def leave(session: AsyncSession, worker: str) -> None:
+    """Remove what told that this process lives."""
+    await session.execute(delete(Worker).where(Worker.id == worker))
+
+
+async def claim(session: AsyncSession, worker: str) -> Sequence[Message]:
+    """Take up answers that no process has; each is given to one process only."""
+    rows = (
+        select(Message)
+        .where(Message.status == "generating", Message.worker.is_(None))
+        .order_by(Message.id)
+        .limit(CLAIMED)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = (await session.scalars(rows)).all()
+    if claimed:
+        ids = [message.id for message in claimed]
+        await session.execute(update(Message).where(Message.id.in_(ids)).values(worker=worker))
+    return claimed
+
+
+class Lookout:
+    """Looks after the answers of all processes, and ends those that nobody writes any more."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self._database = database
+        self._worker = worker
+        # What was the same in each of the last looks, and in how many: beats of workers, lone answers.
+        self._beats: dict[str, tuple[int | None, int]] = {}
+        self._lone: dict[int, int] = {}
+        self.unclaimed = False
+        """Whether the last look found answers that no process has taken up."""
+
+    def forget(self) -> None:
+        """Begin anew: what was seen may be no process's fault but the database's."""
+        self._beats.clear()
+        self._lone.clear()
+
+    async def look(self, running: Sequence[int]) -> list[int]:
+        """Look once, and end what is to be ended; the ids of answers that changed.
+
+        `running` are those that this process writes. Raises db.Unavailable.
+        """
+        async with self._database.reading() as session:
+            rows = select(Message.id, Message.worker, Worker.beat).join(
+                Worker, Worker.id == Message.worker, isouter=True
+            )
+            found = (await session.execute(rows.where(Message.status == "generating"))).all()
+        beats = {worker: beat for _, worker, beat in found if worker and worker != self._worker}
+        lone = {row.id: row.worker for row in found if row.worker in (None, self._worker)}
+        self._beats = {worker: (beat, self._looks_at(worker, beat)) for worker, beat in beats.items()}
+        self.unclaimed = None in lone.values()
+        self._lone = {
+            message_id: self._lone.get(message_id, -1) + 1 for message_id in lone if message_id not in running
+        }
+        changed = []
+        for worker, (beat, looks) in list(self._beats.items()):
+            if looks >= LOOKS:
+                changed += await self._end_those_of(worker, beat)
+        for message_id, looks in list(self._lone.items()):
+            if looks >= (LOOKS if lone[message_id] else UNCLAIMED_LOOKS):
+                changed += await self._end_lone(message_id, lone[message_id])
+        return changed
+
+    def _looks_at(self, worker: str, beat: int | None) -> int:
+        before, looks = self._beats.get(worker, (beat, -1))
+        return looks + 1 if before == beat else 0
+
+    async def _end_those_of(self, worker: str, seen: int | None) -> list[int]:
+        asked = monotonic()
+        async with self._database.writing() as session:
+            latest = await session.scalar(select(Worker.beat).where(Worker.id == worker).with_for_update())
+            if latest != seen or monotonic() - asked > BEAT_SECONDS:
+                # It lives, or could not have written either while this waited for the lock.
+                self._beats.pop(worker, None)
+                return []
+            of_worker = select(Message.id).where(Message.status == "generating", Message.worker == worker)
+            of_worker = of_worker.order_by(Message.id)
+            ended = [
+                message_id
+                for message_id in (await session.scalars(of_worker)).all()
+                if await answers.finish(session, message_id, Ending("interrupted", STOPPED))
+            ]
+            await leave(session, worker)
+            await self._database.notify(session, ended, self._worker)
+        self._beats.pop(worker, None)
+        return ended
+
+    async def _end_lone(self, message_id: int, worker: str | None) -> list[int]:
+        ending = Ending("interrupted", STOPPED) if worker else Ending("failed", UNCLAIMED)
+        async with self._database.writing() as session:
+            still = await session.scalar(select(Message.worker).where(Message.id == message_id))
+            ended = still == worker and await answers.finish(session, message_id, ending)
+            await self._database.notify(session, [message_id], self._worker)
+        self._lone.pop(message_id, None)
+        return [message_id] if ended else []

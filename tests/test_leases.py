@@ -1,0 +1,173 @@
+"""Leases: a dead process's answers end with their text, a living one's do not, a late write is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import func, select
+
+from app import conversations, leases
+from app.db import Database
+from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
+from app.providers.scripted import PAUSE, ScriptedProvider
+from app.tables import Chunk, Worker
+from app.wakeups import WakeUps
+from tests.test_generation import USER, Bench
+
+STORES = ("sqlite", "postgresql")
+
+
+@pytest.fixture
+def lookout(database: Database) -> Lookout:
+    """Looks when it is told to."""
+    return Lookout(database, "the one that looks")
+
+
+@pytest.fixture
+async def first(database: Database, provider: ScriptedProvider) -> AsyncIterator[Bench]:
+    """A process that has shown some words of an answer."""
+    provider.will_say("Half an", PAUSE, " answer", PAUSE)
+    bench = Bench(database, provider.stream)
+    await bench.generations.open()
+    yield bench
+    await bench.generations.close()
+
+
+async def look(lookout: Lookout, times: int = LOOKS + 1) -> list[int]:
+    return [changed for _ in range(times) for changed in await lookout.look([])]
+
+
+async def test_a_silent_processs_answer_is_interrupted_with_its_text(first: Bench, lookout: Lookout) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+
+    assert await look(lookout) == [answer]
+
+    ended = await first.stored(answer)
+    assert (ended.status, ended.text) == ("interrupted", "Half an")
+    assert "server was stopped" in ended.error
+
+
+async def test_a_process_that_wakes_up_late_can_write_no_more(
+    first: Bench, lookout: Lookout, provider: ScriptedProvider
+) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+    await look(lookout)
+
+    provider.go_on()
+    await first.generations.open()
+    await first.idle()
+
+    ended = await first.stored(answer)
+    assert (ended.status, ended.text) == ("interrupted", "Half an")
+    async with first.database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(Chunk)) == 0
+
+
+async def test_a_late_write_does_not_reach_the_next_attempt(
+    first: Bench, lookout: Lookout, provider: ScriptedProvider
+) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+    await look(lookout)
+    async with first.database.writing() as session:
+        await conversations.go_on(session, USER, answer, worker=first.generations.worker)
+
+    provider.go_on()
+    await first.generations.open()
+    await first.idle()
+
+    gone_on_with = await first.stored(answer)
+    assert (gone_on_with.status, gone_on_with.text, gone_on_with.attempt) == ("generating", "Half an", 2)
+    async with first.database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(Chunk)) == 0
+
+
+async def test_a_process_that_beats_keeps_its_answers(first: Bench, lookout: Lookout) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+
+    for _ in range(3 * LOOKS):
+        async with first.database.writing() as session:
+            await leases.beat(session, first.generations.worker or "")
+        assert await lookout.look([]) == []
+
+    assert (await first.stored(answer)).status == "generating"
+
+
+async def test_a_quiet_answer_beats_by_itself(first: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.writer.BEAT_SECONDS", 0.01)
+    await first.text_of(await first.ask())
+
+    async def beat() -> int:
+        async with first.database.reading() as session:
+            return await session.scalar(select(Worker.beat)) or 0
+
+    before = await beat()
+    async with asyncio.timeout(10):
+        while await beat() < before + 3:
+            await asyncio.sleep(0)  # noqa: ASYNC110 - a beat is for other processes, which can only look
+
+
+async def test_looks_that_could_not_be_taken_do_not_count(first: Bench, lookout: Lookout) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+
+    for _ in range(3):
+        assert await look(lookout, LOOKS) == []
+        lookout.forget()
+
+    assert (await first.stored(answer)).status == "generating"
+
+
+async def test_an_answer_that_its_own_process_forgot_is_interrupted(database: Database) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m", worker="me")
+    mine = Lookout(database, "me")
+
+    assert await look(mine) == [turn.answer.id]
+
+
+async def test_an_answer_that_is_running_here_is_not_taken_for_forgotten(database: Database) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m", worker="me")
+    mine = Lookout(database, "me")
+
+    for _ in range(2 * LOOKS):
+        assert await mine.look([turn.answer.id]) == []
+
+
+async def test_an_answer_that_nobody_takes_up_fails_in_words(database: Database, lookout: Lookout) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m")
+
+    assert await look(lookout, UNCLAIMED_LOOKS) == []
+    assert await look(lookout, 1) == [turn.answer.id]
+
+    async with database.reading() as session:
+        failed = await conversations.find_message(session, USER, turn.answer.id)
+    assert failed
+    assert failed.status == "failed"
+    assert "python -m app worker" in failed.error
+
+
+async def test_an_unclaimed_answer_is_taken_up_once(database: Database, provider: ScriptedProvider) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m")
+    provider.will_say("Here.")
+    wakeups = WakeUps()
+    several = [Bench(database, provider.stream, wakeups=wakeups) for _ in range(3)]
+    for bench in several:
+        await bench.generations.open()
+
+    ended = await several[0].end_of(turn.answer.id)
+
+    for bench in several:
+        await bench.generations.close()
+    assert (ended.status, ended.text) == ("complete", "Here.")
+    assert len(provider.asked) == 1
