@@ -64,6 +64,38 @@ def test_a_lexer_that_never_ends_is_never_begun(language: str, code: str) -> Non
     assert text_of(highlight(code, language)) == code
 
 
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("bash", "$'" + "\\\\" * 40),
+        ("sh", "$'" + "\\0000000" * 40),
+        ("console", "$ $'" + "\\\\" * 40 + "a"),
+        ("dockerfile", "RUN $'" + "\\\\" * 40),
+        ("fortran", "'" + "\\0000000" * 40),
+        ("perl", "s!" + "\\\\" * 40),
+        ("php", "<?php <<<" + "é" * 60),
+        ("scala", '"' + "\\\\" * 40),
+        ("scala", 'raw"' + "\\\\" * 40),
+    ],
+)
+def test_a_string_without_its_end_is_read_in_one_way_only(language: str, code: str) -> None:
+    assert text_of(highlight(code, language)) == code
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("bash", r"$'a\\001\''"),
+        ("fortran", r"'a\\001'"),
+        ("perl", r"s!a\\!b\!!"),
+        ("scala", r'"a\\\"b"'),
+    ],
+)
+def test_a_string_with_its_end_is_one(language: str, code: str) -> None:
+    assert re.fullmatch(r'<span class="s[a-z0-9]*">[^<]*</span>', highlight(code, language))
+
+
 @given(code=st.text(), language=st.sampled_from(["python", "html", "json", "bash", "c", "php", "console"]))
 def test_any_text_stays_as_it_is(code: str, language: str) -> None:
     assert text_of(highlight(code, language)) == code

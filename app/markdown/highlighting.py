@@ -7,6 +7,7 @@ from html import escape
 from itertools import groupby
 from time import perf_counter
 
+from pygments.lexer import RegexLexerMeta
 from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
 
@@ -25,7 +26,7 @@ pl powershell prolog proto protobuf ps1 py python python3 r rb rs ruby rust scal
 solidity sql sqlite3 swift tcl terraform tex toml ts tsx typescript vb.net vim xml yaml yml zig zsh
 """
 _LANGUAGES = frozenset(_NAMES.split())
-_LONGEST = 30_000
+_LONGEST = 20_000
 _SECONDS = 0.3
 # Many lexers look ahead from each character to the end of a line, or of a row of blanks.
 _TEDIOUS = re.compile(r"[^\n]{1001}|\s{101}")
@@ -70,3 +71,16 @@ def _class(kind: _TokenType) -> str:
     while kind not in STANDARD_TYPES and kind.parent:
         kind = kind.parent
     return STANDARD_TYPES.get(kind, "")
+
+
+def _compiled(lexer: type, regex: object, flags: int, state: str) -> object:
+    """A rule of a lexer that reads the inside of a string, or a name, in one way only."""
+    unambiguous = _AMBIGUOUS.sub(r"\g<0>+", regex) if isinstance(regex, str) else regex
+    return _compiled_as_it_is(lexer, unambiguous, flags, state)
+
+
+# Such as `(\\\\|\\"|[^"])*`: where the end is missing, each backslash would double the time. It is done for
+# all lexers, since one may hand a part of its code to another.
+_AMBIGUOUS = re.compile(r"\((?:\?:)?\\(?:\\\\\\|\\\[0-7\]\+|w)\|[^()]*\)\*(?![?+])")
+_compiled_as_it_is = RegexLexerMeta._process_regex  # type: ignore[attr-defined]  # the stubs lack it
+RegexLexerMeta._process_regex = _compiled  # type: ignore[attr-defined]
