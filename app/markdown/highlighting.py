@@ -28,8 +28,9 @@ solidity sql sqlite3 swift tcl terraform tex toml ts tsx typescript vb.net vim x
 _LANGUAGES = frozenset(_NAMES.split())
 _LONGEST = 20_000
 _SECONDS = 0.3
-# Many lexers look ahead from each character to the end of a line, or of a row of blanks.
-_TEDIOUS = re.compile(r"[^\n]{1001}|\s{101}")
+# Many lexers look ahead from each character to the end of a line, or of a row of blanks; that of a console
+# does so in threes.
+_TEDIOUS = re.compile(r"[^\n]{501}|\s{101}")
 
 
 @lru_cache(maxsize=256)
