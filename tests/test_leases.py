@@ -109,8 +109,9 @@ async def test_a_quiet_answer_beats_by_itself(first: Bench, monkeypatch: pytest.
 
     before = await beat()
     async with asyncio.timeout(10):
-        while await beat() < before + 3:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - a beat is for other processes, which can only look
+        # A beat is for other processes, which can only look.
+        while await beat() < before + 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
 
 
 async def test_looks_that_could_not_be_taken_do_not_count(first: Bench, lookout: Lookout) -> None:
