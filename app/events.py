@@ -6,7 +6,7 @@ programs the position in its text, for our page that in its reasoning too (`Seen
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from html import escape
 from time import monotonic as time
@@ -19,6 +19,8 @@ from app.reasoning import thought
 from app.renderings import shown
 
 PING_SECONDS = 15
+"""How often a stream says that it is alive; a page waits forty seconds for that before it connects anew."""
+
 COSTLY_SECONDS = 0.02
 SEND_SECONDS = 30
 """How long a reader may take nothing before it is let go; it can come back."""
@@ -26,24 +28,27 @@ SEND_SECONDS = 30
 FAREWELL_SECONDS = 2
 """How long a stream has for its last events when the server is being stopped."""
 
+Events = AsyncGenerator[ServerSentEvent, None]
+
 GONE = "There is no such answer here. It may have been deleted."
 
 
-def event_stream(events: AsyncIterator[ServerSentEvent], **headers: str) -> EventSourceResponse:
-    """Events as a response."""
+def event_stream(events: Events, *, alive: bool = False, **headers: str) -> EventSourceResponse:
+    """Events as a response; with `alive` it says at once and every few seconds that it is, by an event."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     # LF, since htmx takes a CR and an LF that the network parted for two line ends.
     return EventSourceResponse(
-        events,
+        _with_first(_alive(), events) if alive else events,
         sep="\n",
         ping=PING_SECONDS,
+        ping_message_factory=_alive if alive else None,
         send_timeout=SEND_SECONDS,
         shutdown_grace_period=FAREWELL_SECONDS,
         headers=named,
     )
 
 
-async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[ServerSentEvent]:
+async def streamed_ai_response(pieces: AsyncIterable[object]) -> Events:
     """Each piece of text as an event as soon as it comes, with the position behind it as id; then `done`."""
     position = 0
     async for piece in pieces:
@@ -53,9 +58,7 @@ async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[S
     yield _done("complete")
 
 
-async def text_events(
-    states: AsyncGenerator[Answer, None], seen: int | None
-) -> AsyncIterator[ServerSentEvent]:
+async def text_events(states: AsyncGenerator[Answer, None], seen: int | None) -> Events:
     """An answer's text from a position on, as it is stored.
 
     A position that makes no sense gets the text from its beginning.
@@ -72,12 +75,13 @@ async def text_events(
 
 
 async def fragment_events(
-    message_id: int, states: AsyncGenerator[Answer, None], seen: Seen | None
-) -> AsyncIterator[ServerSentEvent]:
+    message_id: int, states: AsyncGenerator[Answer, None], seen: Seen | None, *, at_least: bool = False
+) -> Events:
     """An answer as fragments, from what a page has of it on, as it is stored.
 
-    What makes no sense gets a fragment that replaces all there is; who has the ended whole gets nothing,
-    since that may read otherwise than the same text while it ran.
+    What makes no sense gets a fragment that replaces all there is; so does who may have more than what
+    was seen (`at_least`), unless there is no more. Who has the ended whole gets nothing, since that may read
+    otherwise than the same text while it ran.
     """
     answer: Answer | None = None
     page: _Page | None = None
@@ -86,6 +90,8 @@ async def fragment_events(
             if page is None:
                 if seen and seen.ended and seen.is_of(answer):
                     break
+                if at_least and seen != Seen.of(answer):
+                    seen = None
                 page = await _Page.with_what_was_seen(message_id, answer, seen)
             began = time()
             if html := await page.brought_to(answer):
@@ -140,6 +146,17 @@ class _Page:
                 fragments += f'<hx-partial hx-target="{target}" hx-swap=innerMorph>{words}</hx-partial>'
             self._told_waiting = answer.waiting
         return fragments
+
+
+async def _with_first(first: ServerSentEvent, others: Events) -> Events:
+    yield first
+    async with aclosing(others) as following:
+        async for event in following:
+            yield event
+
+
+def _alive() -> ServerSentEvent:
+    return _event("", event="alive")
 
 
 def _ended(answer: Answer | None) -> list[ServerSentEvent]:
