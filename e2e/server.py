@@ -88,6 +88,15 @@ class Server:
         self._process.wait(5)
         self._log.join(5)
 
+    def signal(self, how: signal.Signals) -> None:
+        """Send a signal, and wait for nothing; nothing happens to a process that has ended."""
+        self._process.send_signal(how)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs, or is frozen."""
+        return self._process.poll() is None
+
     @property
     def cpu_seconds(self) -> float:
         """The processor time that it has used (Linux)."""
@@ -110,6 +119,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._to = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self._open = True
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -154,8 +164,12 @@ class Proxy:
         await self._stop.wait()
         server.close()
         self._cut()
+        await asyncio.gather(*self._handlers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if handler := asyncio.current_task():
+            self._handlers.add(handler)
+            handler.add_done_callback(self._handlers.discard)
         if not self._open:
             writer.transport.abort()
             return
