@@ -37,15 +37,10 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it says where it listens; a port that it had it gets again."""
-        kept = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
-        }
-        # In a folder without a .env, so that nothing of this machine is read.
-        environment = {**kept, "PYTHONPATH": str(ROOT), **self._settings}
         self._process = subprocess.Popen(
             [sys.executable, "-m", self._module, "serve"],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -63,6 +58,11 @@ class Server:
         self._log = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._log.start()
 
+    def run(self, command: str) -> None:
+        """Run another command with the same settings, to its end."""
+        arguments = [sys.executable, "-m", self._module, command]
+        subprocess.run(arguments, cwd=self.folder, env=self._environment(), check=True, capture_output=True)
+
     def stop(self) -> None:
         """End it as an operator does who does not want to wait, if it has not ended."""
         self.end(signal.SIGINT, seconds=15)
@@ -73,7 +73,7 @@ class Server:
         return self.wait(seconds)
 
     def signal(self, what: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal; nothing happens to a process that has ended."""
         self._process.send_signal(what)
 
     def wait(self, seconds: float) -> int:
@@ -87,10 +87,6 @@ class Server:
         self._process.kill()
         self._process.wait(5)
         self._log.join(5)
-
-    def signal(self, how: signal.Signals) -> None:
-        """Send a signal, and wait for nothing; nothing happens to a process that has ended."""
-        self._process.send_signal(how)
 
     @property
     def alive(self) -> bool:
@@ -107,6 +103,13 @@ class Server:
     def port(self) -> int:
         """Where it listens."""
         return int(self._settings["PORT"])
+
+    def _environment(self) -> dict[str, str]:
+        """In a folder without a .env nothing else of this machine is read."""
+        kept = {
+            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
+        }
+        return {**kept, "PYTHONPATH": str(ROOT), **self._settings}
 
     def _read_log(self, stream: IO[str]) -> None:
         with stream:

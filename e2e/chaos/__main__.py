@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,7 @@ from e2e.chaos.run import Options, chaos
 @click.option("--seed", default=1, help="Of the schedule and of what users do.")
 @click.option("--processes", default=1, help="Server processes on one database.")
 @click.option("--users", default=12)
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the servers' logs are left.")
 @click.option("--seconds-at-most", default=600.0, help="After which no further fault happens.")
 def main(**chosen: Any) -> None:
     """Kill, freeze and cut off servers at random, then count what was lost."""

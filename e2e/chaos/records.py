@@ -46,6 +46,10 @@ class Resumption:
     event_at: float
     process: int
 
+    def between(self, at: float) -> bool:
+        """Whether a time is while there was no connection."""
+        return self.lost_at < at <= self.event_at
+
 
 @dataclass(eq=False)
 class Reading:
@@ -150,13 +154,15 @@ class Run:
     """When the deletion of a conversation was acknowledged; None if it was only asked for."""
     asked: list[Asked] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
-    health: list[tuple[float, bool]] = field(default_factory=list)
-    """From when on a server could, or could not, do its work."""
+    health: dict[int, list[tuple[float, bool]]] = field(default_factory=dict)
+    """From when on each process could, or could not, do its work."""
     listening: dict[int, list[float]] = field(default_factory=dict)
     """When each process began to listen."""
     faults: Counter[str] = field(default_factory=Counter)
     refusals: Counter[int] = field(default_factory=Counter)
     """Answers to requests that were not what the client hoped for, by HTTP status."""
+    complaints: Counter[str] = field(default_factory=Counter)
+    """Words in the servers' logs that somebody would have to look at."""
     mishaps: list[str] = field(default_factory=list)
     """What no fault explains: a process that died by itself, a user whose stream never ended."""
     still_generating: list[int] = field(default_factory=list)
@@ -164,10 +170,10 @@ class Run:
     stored: Stored = field(default_factory=Stored)
 
     def healthy_seconds(self, since: float, until: float) -> float:
-        """For how long, between two times, a server could do its work."""
-        changes = [*self.health, (until, False)]
-        seconds = 0.0
-        for (start, healthy), (end, _) in pairwise(changes):
-            if healthy:
-                seconds += max(0.0, min(end, until) - max(start, since))
-        return seconds
+        """For how long on end, between two times, one process could do its work."""
+        longest = 0.0
+        for changes in self.health.values():
+            for (start, healthy), (end, _) in pairwise([*changes, (until, False)]):
+                if healthy:
+                    longest = max(longest, min(end, until) - max(start, since))
+        return longest

@@ -47,6 +47,7 @@ def figures(run: Run) -> dict[str, str]:
         "stops, deletions, retries": f"{len(run.stops)}, {len(run.deletions)}, "
         f"{sum(len(prompt.retried) for prompt in run.prompts)}",
         "refusals by status": _counts({f"{status}": n for status, n in run.refusals.items()}) or "none",
+        "in the servers' logs": _counts(run.complaints) or "nothing",
         "kill to interrupted": _seconds(wall),
         "  of it with a server there": _seconds(able),
         "listening to first event": _seconds(resume_seconds(run)),
@@ -56,11 +57,10 @@ def figures(run: Run) -> dict[str, str]:
 def resume_seconds(run: Run) -> list[float]:
     """From when a process listens again to the first event on each stream that was resumed on it."""
     return [
-        resumption.event_at - at
+        resumption.event_at - max(found)
         for reading in run.readings
         for resumption in reading.resumptions
-        for at in run.listening.get(resumption.process, [])[-1:0:-1]
-        if resumption.lost_at < at <= resumption.event_at
+        if (found := [at for at in run.listening[resumption.process] if resumption.between(at)])
     ]
 
 

@@ -40,6 +40,8 @@ class Options:
     processes: int = 1
     users: int = 12
     seconds_at_most: float = 600
+    folder: Path | None = None
+    """Where the database and the servers' logs are left; else in a temporary folder."""
 
     def __str__(self) -> str:
         """As it is asked for at the command line."""
@@ -50,7 +52,9 @@ async def chaos(options: Options, progress: Callable[[str], None] = lambda _: No
     """Let it all happen."""
     run = Run(options.seed)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chat-chaos-")))
+        folder = options.folder or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="chat-chaos-"))
+        )
         postgres = stack.enter_context(Postgres()) if options.store == "postgres" else None
         store: Store = PostgresStore(postgres) if postgres else SQLiteStore(folder)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)

@@ -41,7 +41,8 @@ def schedule(seed: int, *, kills: int, processes: int, store: str) -> Iterator[F
         kind = random.choices(list(weights), list(weights.values()))[0]
         fault = Fault(
             kind,
-            after=random.uniform(0.1, 0.9),
+            # Now and then long enough for what needs a quiet moment, such as ending what nobody writes.
+            after=random.uniform(0.1, 0.9) if random.random() < 0.85 else random.uniform(4, 6),
             process=random.randrange(processes),
             seconds=random.uniform(*{"freeze": (1, 8), "cut": (0, 1)}.get(kind, (0, 1.5))),
         )

@@ -1,7 +1,9 @@
 """The world: server processes, each behind a proxy, their database, and what happens to them."""
 
 import asyncio
+import re
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +17,9 @@ from e2e.chaos.upstream import Model
 from e2e.server import Proxy, Server
 from tests.postgres import Postgres
 
-TERMINATION_SECONDS = 7.5
-"""How long a server may take to end in order: 5 s of grace, and some to close."""
+GRACE_SECONDS = 2
+TERMINATION_SECONDS = GRACE_SECONDS + 2
+"""How long a server may take to end in order."""
 
 START_TRIES = 40
 
@@ -37,6 +40,7 @@ class World:
                 database_url=url,
                 openai_base_url=model.url(process),
                 model="scripted",
+                grace_seconds=str(GRACE_SECONDS),
             )
             for process in range(processes)
         ]
@@ -46,7 +50,8 @@ class World:
         self._hindrances = 0
 
     async def __aenter__(self) -> Self:
-        # One after the other: the first makes the tables.
+        if self._postgres:
+            await asyncio.to_thread(self._servers[0].run, "migrate")
         for process in range(len(self._servers)):
             await self._start(process)
             self._proxies.append(self._stack.enter_context(Proxy(self._servers[process].port)))
@@ -107,7 +112,7 @@ class World:
         self._servers[fault.process].signal(signal.SIGKILL)
         # It may have begun to listen meanwhile, or have said nothing at all.
         await asyncio.gather(starting, return_exceptions=True)
-        await asyncio.to_thread(self._servers[fault.process].kill)
+        await self._kill(fault.process, counts=False)
         await self._start(fault.process)
 
     async def _freeze(self, fault: Fault) -> None:
@@ -135,9 +140,11 @@ class World:
             await asyncio.sleep(fault.seconds)
             await asyncio.to_thread(self._postgres.start)
 
-    async def _kill(self, process: int) -> None:
-        self._note_kill(process)
+    async def _kill(self, process: int, *, counts: bool = True) -> None:
+        if counts:
+            self._note_kill(process)
         await asyncio.to_thread(self._servers[process].kill)
+        self._keep_log(process)
 
     def _note_kill(self, process: int) -> None:
         self._run.faults["kill -9"] += 1
@@ -152,12 +159,13 @@ class World:
         began = monotonic()
         server = self._servers[process]
         try:
-            status = await asyncio.to_thread(server.end, signal.SIGTERM, seconds=2 * TERMINATION_SECONDS)
+            status = await asyncio.to_thread(server.end, signal.SIGTERM, seconds=TERMINATION_SECONDS + 10)
         except TimeoutExpired:
             await asyncio.to_thread(server.kill)
             status = -signal.SIGKILL
         seconds = monotonic() - began
-        if status not in (0, -signal.SIGTERM) or seconds > TERMINATION_SECONDS:
+        self._keep_log(process)
+        if status or seconds > TERMINATION_SECONDS:
             self._run.mishaps.append(
                 f"process {process} was told to end: status {status} after {seconds:.1f} s. Its log:\n"
                 + server.log[-2000:]
@@ -192,9 +200,17 @@ class World:
         self._note_health()
 
     def _note_health(self) -> None:
-        self._run.health.append((monotonic(), any(self._listening) and not self._hindrances))
+        for process, listening in enumerate(self._listening):
+            healthy = (monotonic(), listening and not self._hindrances)
+            self._run.health.setdefault(process, []).append(healthy)
+
+    def _keep_log(self, process: int) -> None:
+        log = self._servers[process].log
+        self._run.complaints += Counter(re.findall(r"Traceback|ERROR|Task was destroyed|WARNING", log))
+        with (self._home(process) / "log.txt").open("a") as file:
+            file.write(f"{log}\n--- {monotonic():.3f}\n")
 
     def _home(self, process: int) -> Path:
         home = self._folder / str(process)
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         return home
