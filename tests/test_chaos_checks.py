@@ -28,7 +28,7 @@ PROMPT = "Prompt 1"
 
 
 def innocent() -> Run:
-    """One prompt, its complete answer, read in two connections, and by a page; another conversation deleted."""
+    """One prompt and its answer, read in two connections and by a page; another conversation is deleted."""
     return Run(
         prompts=[Prompt(PROMPT, "form-1", conversation=1, answers={2}, sendings=1)],
         readings=[

@@ -9,7 +9,7 @@ Kind = Literal[
     "kill", "kill all", "kill at start", "freeze", "terminate", "cut", "database", "database crash"
 ]
 
-WEIGHTS: dict[Kind, int] = {"kill": 60, "kill at start": 10, "freeze": 4, "terminate": 8, "cut": 18}
+WEIGHTS: dict[Kind, int] = {"kill": 60, "kill at start": 10, "freeze": 8, "terminate": 8, "cut": 18}
 WITH_SEVERAL: dict[Kind, int] = {"kill all": 20}
 WITH_POSTGRES: dict[Kind, int] = {"database": 3, "database crash": 3}
 

@@ -18,8 +18,8 @@ from e2e.server import Proxy, Server
 from tests.postgres import Postgres
 
 GRACE_SECONDS = 2
-TERMINATION_SECONDS = GRACE_SECONDS + 2
-"""How long a server may take to end in order."""
+TERMINATION_SECONDS = GRACE_SECONDS + 3
+"""How long a server may take to end in order: its readers have two seconds after the grace."""
 
 START_TRIES = 40
 
