@@ -13,10 +13,10 @@ from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.answers import Answer, Seen
 from app.fragments import step
 from app.reasoning import thought
 from app.renderings import shown
+from app.states import Answer, Seen
 
 PING_SECONDS = 15
 """How often a stream says that it is alive; a page waits forty seconds for that before it connects anew."""

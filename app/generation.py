@@ -194,7 +194,10 @@ class Generations:
                     pause = error.retry_seconds
                     if pause is None or running.begun or not tries_left:
                         raise
-                    running.waiting = f"{error} Asking again in {pause:.0f} s."
+                    # Its first sentence says what happened, the next what a person could do.
+                    running.waiting = (
+                        f"{str(error).partition('. ')[0].rstrip('.')}. Asking again in {pause:.0f} s."
+                    )
                     self._writer.wake(urgent=True)
                     await asyncio.sleep(pause)
                     running.waiting = ""

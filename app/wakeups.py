@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from app.states import Answer
+
 
 class Bell:
     """What one reader waits on; a ring between two waits is not missed."""
@@ -34,6 +36,8 @@ class WakeUps:
     """The bells of this process, by answer."""
 
     def __init__(self) -> None:
+        self.committed: dict[int, Answer] = {}
+        """What is stored of the answers that this process writes, until they end."""
         self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
 
     def ring(self, message_ids: Iterable[int]) -> None:

@@ -92,6 +92,7 @@ def test_ten_reloads_mid_answer_change_nothing_in_it(
     for _ in pieces:
         upstream.go_on()
         chat.page.reload(wait_until="commit")
+        expect(chat.text).to_contain_text("Begun.")
     expect(chat.text).to_contain_text("9 and")
     proxy.wait(lambda: len(proxy.open("/fragments")) == 1, "one stream")
     upstream.go_on()
@@ -123,7 +124,8 @@ def test_a_network_that_is_away_for_five_minutes_is_waited_for(
 
     expect(chat.text).to_have_text("One two three.")
     expect_whole(chat, "One **two** three.")
-    assert proxy.requests("/fragments")[-1].headers["last-event-id"] == "12"
+    last = proxy.requests("/fragments")[-1]  # by the old stream, or by a new one that begins there
+    assert last.headers.get("last-event-id") == "12" or last.path.endswith("from=12")
     assert len(upstream.asked) == 1
 
 

@@ -8,11 +8,11 @@ import pytest
 from fastapi import FastAPI
 
 from app import answers
-from app.answers import Answer
 from app.deps import Chat
 from app.generation import MOST_TRIES
 from app.providers import ProviderError
 from app.providers.scripted import PAUSE, ScriptedProvider
+from app.states import Answer
 from tests.pages import attributes, events, select
 from tests.test_generation import USER, Bench, bench
 

@@ -145,6 +145,10 @@ async def test_hostile_thoughts_are_shown_as_text(
     )
     provider.will_say(Delta(reasoning=f"{evil}\n\n[a](javascript:x) ![b](http://c.d/)"), PAUSE, "Yes.")
     await client.post("/completion", data={"prompt": "Hi"}, headers=HTMX)
+    async with client.stream("GET", "/completion/2/fragments") as stream:
+        async for event in events(stream):
+            if "alert(1)" in event.data:
+                break
     provider.go_on()
 
     response = await client.get(path, headers=BROWSER)
