@@ -87,7 +87,7 @@ async def complete(
     except Problem as problem:
         if reader is Reader.BROWSER:
             return await conversation_page(
-                request, chat, user, goes_on, status=problem.status, draft=prompt, problem=problem.sentence
+                request, chat, user, goes_on, draft=prompt, problem=problem, form_token=form_token
             )
         raise
     root_path = request.scope.get("root_path", "")
