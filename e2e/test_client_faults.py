@@ -124,8 +124,6 @@ def test_a_network_that_is_away_for_five_minutes_is_waited_for(
 
     expect(chat.text).to_have_text("One two three.")
     expect_whole(chat, "One **two** three.")
-    last = proxy.requests("/fragments")[-1]  # by the old stream, or by a new one that begins there
-    assert last.headers.get("last-event-id") == "12" or last.path.endswith("from=12")
     assert len(upstream.asked) == 1
 
 
