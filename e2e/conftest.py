@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from e2e.chat import Chat
 from e2e.server import Server
-from tests.conftest import postgres, postgres_url
+from tests.conftest import migrated, postgres, postgres_url
 from tests.upstream import Upstream
 
-__all__ = ["postgres", "postgres_url"]  # fixtures that these tests share with the others
+__all__ = ["migrated", "postgres", "postgres_url"]  # fixtures that these tests share with the others
 
 EXPECTED = "expected-error"
 """Console messages that a test brings about on purpose."""
