@@ -44,11 +44,11 @@ def serve(*, reload: bool) -> None:
         )
         return
     # Bound before anything is opened, so that a second start by mistake does nothing at all.
-    listening = _bound(settings.host, settings.port)
-    _opened(settings)
-    app = create_app(settings)
-    server = ChatServer(app, uvicorn.Config(app, log_level="warning", **options), settings.grace_seconds)
-    server.run(sockets=[listening])
+    with _bound(settings.host, settings.port) as listening:
+        _opened(settings)
+        app = create_app(settings)
+        config = uvicorn.Config(app, log_level="warning", **options)
+        ChatServer(app, config, settings.grace_seconds).run(sockets=[listening])
 
 
 @main.command()

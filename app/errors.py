@@ -39,15 +39,18 @@ def answer(request: Request, problem: Problem) -> Response:
         "title": HTTPStatus(problem.status).phrase,
         "sentence": problem.sentence,
         "form_token": problem.form_token,
+        "unsent": problem.unsent,
     }
-    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    said: dict[str, Any] = {"status": problem.status, "headers": problem.headers}
     match reader_of(request):
         case Reader.HTMX:
-            return page(request, "errors/_problem.html", status=problem.status, headers=headers, **context)
+            return page(request, "errors/_problem.html", **said, **context)
         case Reader.BROWSER:
-            return page(request, "errors/problem.html", status=problem.status, headers=headers, **context)
+            return page(request, "errors/problem.html", **said, **context)
         case Reader.SCRIPT:
-            return JSONResponse({"detail": problem.sentence}, status_code=problem.status, headers=headers)
+            return JSONResponse(
+                {"detail": problem.sentence}, status_code=problem.status, headers=problem.headers
+            )
 
 
 def refused(error: Unavailable) -> Problem:

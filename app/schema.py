@@ -64,9 +64,12 @@ def prepare_file(path: Path) -> None:
             _refuse_newer(current)
             backup = path.with_name(f"{path.name}.{current}.backup")
             if not backup.exists():
-                with closing(sqlite3.connect(f"{backup}.part")) as copy:
+                # Under another name until it is whole: what broke off must not be taken for a copy.
+                part = Path(f"{backup}.part")
+                part.unlink(missing_ok=True)
+                with closing(sqlite3.connect(part)) as copy:
                     connection.backup(copy)
-                Path(f"{backup}.part").rename(backup)
+                part.rename(backup)
     except sqlite3.DatabaseError as error:
         raise Wrong(f"{path} cannot be opened as a database ({error}). Restore it from a copy.") from error
 

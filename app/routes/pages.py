@@ -23,13 +23,15 @@ async def conversation_page(
     user: int,
     conversation: Conversation | None,
     *,
-    status: int = 200,
     draft: str | None = None,
-    problem: str = "",
+    problem: Problem | None = None,
 ) -> HTMLResponse:
     """The chat page, of a conversation or of none yet; a `draft` takes the place of the one that is kept."""
-    context = await conversation_context(chat, user, conversation, draft=draft, problem=problem)
-    return page(request, "conversations/show.html", status=status, **context)
+    sentence = problem.sentence if problem else ""
+    context = await conversation_context(chat, user, conversation, draft=draft, problem=sentence)
+    headers = problem.headers if problem else {}
+    status = problem.status if problem else 200
+    return page(request, "conversations/show.html", status=status, headers=headers, **context)
 
 
 async def conversation_context(
