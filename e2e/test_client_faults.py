@@ -15,7 +15,7 @@ from e2e.conftest import Watch
 from e2e.proxies import HttpProxy
 from e2e.server import Server
 from e2e.tabs import Tabs
-from tests.upstream import PAUSE, Upstream
+from tests.upstream import PAUSE, Pause, Upstream
 
 NETWORK = ("ERR_", "SSE", "network error", "Failed to fetch", "htmx:error", "htmx:sse:error")
 """What a browser says of a network that fails."""
@@ -124,8 +124,9 @@ def test_a_network_that_is_away_for_five_minutes_is_waited_for(
 
     expect(chat.text).to_have_text("One two three.")
     expect_whole(chat, "One **two** three.")
-    last = proxy.requests("/fragments")[-1]  # by the old stream, or by a new one that begins there
-    assert last.headers.get("last-event-id") == "12" or last.path.endswith("from=12")
+    # By the old stream, or by a new one that begins where the page it came with ends.
+    last = proxy.requests("/fragments")[-1]
+    assert last.headers.get("last-event-id") == "12" or not last.path.endswith("from=0")
     assert len(upstream.asked) == 1
 
 
@@ -150,6 +151,27 @@ def test_a_connection_that_is_lost_without_a_word_is_replaced(
     upstream.go_on()
     expect_whole(chat, "One **two** three four.")
     expect_whole(other, "One **two** three four.")
+
+
+@pytest.mark.fault(17)
+def test_a_stream_that_is_alive_is_left_alone_and_one_that_is_silent_is_not(
+    page: Page, upstream: Upstream, proxy: HttpProxy
+) -> None:
+    page.clock.install()
+    chat = Chat(page)
+    chat.open()
+    upstream.will_say("One ", PAUSE, "two.")
+    chat.send("Go")
+    expect(chat.text).to_have_text("One")
+
+    page.clock.run_for(39_000)
+    chat.conversations.first.hover()  # whatever was asked for before this has been sent
+    assert proxy.requests("/messages/") == []
+
+    with page.expect_response("**/messages/2"):
+        page.clock.run_for(2_000)
+    upstream.go_on()
+    expect_whole(chat, "One two.")
 
 
 @pytest.mark.fault(20)
@@ -285,3 +307,48 @@ class TestTabsThatHideOneAnother:
         proxy.wait(lambda: len(proxy.open("/fragments")) == 1, "a stream again")
         upstream.go_on()
         proxy.wait(lambda: not proxy.open("/fragments"), "the end of the stream")
+
+    @pytest.mark.fault(49)
+    def test_eight_tabs_with_running_answers_leave_the_front_one_a_connection(
+        self, tabs: Tabs, origin: str, upstream: Upstream, proxy: HttpProxy
+    ) -> None:
+        opened = []
+        for number in range(1, 9):
+            upstream.will_say("One ", PAUSE, "two.")
+            self.ask(origin, "Go")
+            opened.append(tabs.open(f"{origin}/conversations/{number}"))
+            self.wait_for_the_one_stream(proxy, number)
+
+        for number, tab in enumerate(opened, 1):
+            tabs.show(tab)
+            self.wait_for_the_one_stream(proxy, number)
+        for _ in opened:
+            upstream.go_on()
+        for number, tab in enumerate(opened, 1):
+            tabs.show(tab)
+            final = f"/messages/{2 * number}"
+            proxy.wait(lambda final=final: len(proxy.requests(final)) > 0, "the final form")  # type: ignore[misc] # mypy and defaults of lambdas
+
+    def wait_for_the_one_stream(self, proxy: HttpProxy, number: int) -> None:
+        """Wait until the page in front streams its answer, and no other page does."""
+        path = f"/completion/{2 * number}/fragments"
+        proxy.wait(
+            lambda: (streams := proxy.open("/fragments")) != [] and all(path in one.path for one in streams),
+            f"one stream, of {path}",
+        )
+
+
+@pytest.mark.fault(49)
+def test_eight_windows_side_by_side_are_all_served_as_answers_end(
+    new_context: Any, upstream: Upstream, origin: str
+) -> None:
+    context = new_context()
+    windows = []
+    for number in range(1, 9):
+        upstream.will_say("One ", Pause(2), "two.")
+        with httpx2.stream("POST", f"{origin}/completion", data={"prompt": "Go"}):
+            windows.append(Chat(context.new_page()))
+        windows[-1].page.goto(f"/conversations/{number}", wait_until="commit")
+
+    for window in windows:
+        expect_whole(window, "One two.", 2 * (windows.index(window) + 1))
