@@ -189,6 +189,56 @@ def test_two_tabs_of_one_chat_show_the_same(chat: Chat, upstream: Upstream) -> N
         expect_whole(tab, "".join(PIECES))
 
 
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("way", ["reload", "stop"])
+def test_without_scripts_what_came_before_a_cut_stays_and_there_is_a_way_on(
+    plain: Chat, upstream: Upstream, proxy: HttpProxy, watch: Watch, way: str
+) -> None:
+    watch.allow(*NETWORK)
+    upstream.will_say("One **two** ", PAUSE, "three.")
+    plain.write("Go")
+    plain.send_button.click(no_wait_after=True)
+    expect(plain.text).to_have_text("One two")
+
+    proxy.cut()
+    proxy.wait(lambda: not proxy.open("/live"), "the cut")
+    proxy.mend()
+    expect(plain.text).to_have_text("One two")
+    if way == "reload":
+        upstream.go_on()
+        plain.page.reload()
+        expect_whole(plain, "One **two** three.")
+    else:
+        plain.stop_button.click()
+        expect(plain.answer.locator(".remark")).to_have_text("Stopped.")
+        expect_whole(plain, "One **two** ")
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.fault(16)
+def test_without_scripts_ten_reloads_mid_answer_change_nothing_in_it(
+    plain: Chat, upstream: Upstream, proxy: HttpProxy
+) -> None:
+    pieces = [f"{number} *and*\n" for number in range(10)]
+    upstream.will_say("Begun. ", *[piece for text in pieces for piece in (PAUSE, text)], PAUSE, "End.")
+    plain.write("Go")
+    plain.send_button.click(no_wait_after=True)
+    expect(plain.text).to_contain_text("Begun.")
+
+    for _ in pieces:
+        upstream.go_on()
+        plain.page.reload(wait_until="commit")
+        expect(plain.text).to_contain_text("Begun.")
+    expect(plain.text).to_contain_text("9 and")
+    proxy.wait(lambda: len(proxy.open("/live")) == 1, "one stream")
+    upstream.go_on()
+
+    expect(plain.text).to_contain_text("End.")
+    plain.page.reload()
+    expect_whole(plain, "Begun. " + "".join(pieces) + "End.")
+    assert len(upstream.asked) == 1
+
+
 class TestBehindAProxyThatTakesTheLastEventIdAway:
     @pytest.fixture
     def options(self) -> dict[str, Any]:
