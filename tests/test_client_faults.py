@@ -211,6 +211,41 @@ async def test_who_reads_nothing_is_kept_little_and_holds_up_nobody(
         assert "".join(read).replace("\ndata: ", "\n") == "".join(pieces)
 
 
+@pytest.mark.fault(47)
+async def test_two_hundred_readers_of_silent_answers_keep_nobody_waiting_and_get_the_whole(
+    client: httpx2.AsyncClient, provider: ScriptedProvider
+) -> None:
+    for _ in range(20):
+        provider.will_say("Hm. ", PAUSE, "Yes.")
+        await client.post("/completion", data={"prompt": "Hi"}, headers={"HX-Request": "true"})
+    port = client.base_url.port
+    assert port
+    readers = [await reading(port, 2 * number + 2) for number in range(20) for _ in range(10)]
+    provider.will_say("Not silent.")
+    async with asyncio.timeout(5):
+        other = await client.post("/completion", data={"prompt": "Hi"})
+    assert "Not silent." in other.text
+
+    for _ in range(20):
+        provider.go_on()
+    async with asyncio.timeout(20):
+        said = await asyncio.gather(*(reader.read() for reader, _ in readers))
+
+    for _, writer in readers:
+        writer.close()
+    assert [one.count(b"data: Yes.\n\n") for one in said] == [1] * 200
+    assert [one.count(b"event: done\ndata: complete\n\n") for one in said] == [1] * 200
+
+
+async def reading(port: int, message_id: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that reads the text of an answer, once it has the first of it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = f"GET /completion/{message_id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    writer.write(request.encode())
+    await reader.readuntil(b"Hm. \n\n")
+    return reader, writer
+
+
 class Counting:
     """The application, and how many bytes it has sent to whom, by a header of the request."""
 
