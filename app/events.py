@@ -13,6 +13,7 @@ from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from app.answers import Leaving
 from app.fragments import step
 from app.reasoning import thought
 from app.renderings import shown
@@ -32,6 +33,8 @@ FAREWELL_SECONDS = 2
 """How long a stream has for its last events when the server is being stopped."""
 
 Events = AsyncGenerator[ServerSentEvent, None]
+
+RECONNECT_MILLISECONDS = 500
 
 GONE = "There is no such answer here. It may have been deleted."
 
@@ -67,8 +70,11 @@ async def text_events(states: AsyncGenerator[Answer, None], seen: int | None) ->
     A position that makes no sense gets the text from its beginning.
     """
     answer: Answer | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             position = seen if seen is not None and seen <= len(answer.text) else 0
             while new := answer.text[position : position + LARGEST_STEP]:
                 position += len(new)
@@ -89,8 +95,11 @@ async def fragment_events(
     """
     answer: Answer | None = None
     page: _Page | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             if page is None:
                 if seen and seen.ended and seen.is_of(answer):
                     break
@@ -165,11 +174,26 @@ class _Page:
         return fragments
 
 
+async def _until_leaving(states: AsyncGenerator[Answer, None]) -> AsyncGenerator[Answer | None, None]:
+    """The states, and None last where this process is ending before the answer."""
+    try:
+        async with aclosing(states) as following:
+            async for state in following:
+                yield state
+    except Leaving:
+        yield None
+
+
 async def _with_first(first: ServerSentEvent, others: Events) -> Events:
     yield first
     async with aclosing(others) as following:
         async for event in following:
             yield event
+
+
+def _reconnect() -> ServerSentEvent:
+    """Says when to come back: at once, since another process is there or will be soon."""
+    return ServerSentEvent(retry=RECONNECT_MILLISECONDS, sep="\n")
 
 
 def _alive() -> ServerSentEvent:

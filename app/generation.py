@@ -179,6 +179,7 @@ class Generations:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await writing
+        self._wakeups.close()
         with suppress(Unavailable):
             async with self._database.writing() as session:
                 await leases.leave(session, self._name)

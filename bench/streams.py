@@ -7,6 +7,7 @@ The baseline is the same server in the same run, before they came.
 
 import asyncio
 import json
+import resource
 import statistics
 import sys
 import tempfile
@@ -28,6 +29,8 @@ def main() -> None:
     """Measure, and print JSON: seconds to the first token, and kB of memory for an idle reader."""
     idle = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 25
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with (
         tempfile.TemporaryDirectory() as folder,
         Upstream() as upstream,
