@@ -108,6 +108,12 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
+    def memory_kb(self) -> int:
+        """The memory that it has in use (Linux)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
+
+    @property
     def port(self) -> int:
         """Where it listens."""
         return int(self._settings["PORT"])
