@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
 from contextlib import suppress
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SO_SNDBUF, SOCK_STREAM, SOL_SOCKET, socket
 from types import FrameType
@@ -69,16 +68,7 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
-    settings = _settings()
-
-    async def upgrade() -> None:
-        database = Database(settings.database_url)
-        try:
-            await database.upgrade()
-        finally:
-            await database.close()
-
-    _or_refuse(upgrade())
+    _opened(_settings(), migrates=True)
     click.echo(f"The database is up to date: schema {schema.head()}.")
 
 
@@ -158,28 +148,24 @@ async def _work(settings: Settings) -> None:
             hurried.cancel()
 
 
-def _opened(settings: Settings) -> None:
-    """See that the database can be worked with, before anything else is begun.
+def _opened(settings: Settings, *, migrates: bool = False) -> None:
+    """See that the database can be worked with, before anything else is begun; else end, in one line.
 
-    A server's that cannot be reached is waited for.
+    A server's that cannot be reached is waited for, unless it is to be migrated.
     """
-    path = Database(settings.database_url).path
-    if path and not path.exists():
-        click.echo(f"fastapi-llm: beginning a new database, {path}", err=True)
 
     async def opened() -> None:
         database = Database(settings.database_url)
+        new = database.path and schema.is_new(database.path)
         try:
-            await database.open()
+            await (database.upgrade() if migrates else database.open())
         finally:
             await database.close()
+        if new:
+            click.echo(f"fastapi-llm: began a new database, {database.path}", err=True)
 
-    _or_refuse(opened())
-
-
-def _or_refuse(work: Coroutine[None, None, None]) -> None:
     try:
-        asyncio.run(work)
+        asyncio.run(opened())
     except (schema.Wrong, Unavailable) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
@@ -14,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from app import schema
 
 BUSY_SECONDS = 5
-"""How long a transaction waits for another's lock before it is refused."""
+"""How long a transaction waits before it is refused: for its turn here, and for another's lock."""
 
 CHANNEL = "answers"
 """PostgreSQL's channel for notifications: the ids of answers that changed."""
@@ -24,6 +25,7 @@ LARGEST_NOTIFICATION = 7900
 
 # SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, lock, deadlock.
 _PASSING = ("08", "53", "57", "58", "25006", "55P03", "40")
+_DAMAGED = ("malformed", "not a database")
 _GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
 _WORDS = (
     (
@@ -31,7 +33,11 @@ _WORDS = (
         "The disk is full, so nothing can be stored. Free some space, then try again.",
     ),
     (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
-    (("locked", "busy", "55P03"), "The database is busy. Nothing was stored; please try again in a moment."),
+    (
+        ("locked", "busy", "QueuePool", "55P03"),
+        "The database is busy. Nothing was stored; please try again in a moment.",
+    ),
+    (_DAMAGED, "The database's file is damaged, so nothing can be stored. Restore it from a copy."),
 )
 
 
@@ -82,11 +88,14 @@ class Database:
                 return
 
     async def upgrade(self) -> None:
-        """Bring the schema up to date; a file is made where there is none, and copied before a change."""
+        """Bring the schema up to date; a file is made where there is none, and copied before a change.
+
+        Raises schema.Wrong and Unavailable.
+        """
         if self.path:
             schema.prepare_file(self.path)
         async with _translated(), self.writer.connect() as connection:
-            await connection.run_sync(schema.upgrade)
+            await connection.run_sync(schema.upgrade, self.path)
             await connection.commit()
         if self.is_sqlite:
             self._file = self._identity()
@@ -106,11 +115,13 @@ class Database:
         Raises Unavailable.
         """
         await self._check()
+        options = {"deadline": monotonic() + BUSY_SECONDS}
         async with (
             _translated(),
             AsyncSession(self.writer, expire_on_commit=False) as session,
             session.begin(),
         ):
+            await session.connection(execution_options=options)
             yield session
 
     async def ping(self) -> None:
@@ -181,7 +192,9 @@ def _unavailable(error: Exception) -> Unavailable | None:
     if isinstance(error, DBAPIError):
         words = f"{getattr(error.orig, 'sqlstate', None) or ''} {error.orig}"
         passing = error.connection_invalidated or words.startswith(_PASSING) or "InterfaceError" in words
-        if not passing and type(error).__name__ != "OperationalError":
+        if not (
+            passing or type(error).__name__ == "OperationalError" or any(one in words for one in _DAMAGED)
+        ):
             return None
     else:
         words = str(error)
@@ -214,7 +227,7 @@ def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0)
+    engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0, pool_timeout=BUSY_SECONDS)
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: object) -> None:
@@ -234,6 +247,11 @@ def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
+        if writes:
+            # What was spent on waiting for this connection is not waited once more for the lock.
+            now = monotonic()
+            left = connection.get_execution_options().get("deadline", now + BUSY_SECONDS) - now
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={max(round(left * 1000), 0)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
