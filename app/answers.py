@@ -155,7 +155,7 @@ async def follow(
                     async with database.reading() as session:
                         latest = await read(session, user_id, message_id, answer)
             except Unavailable:
-                if wakeups.closing:
+                if wakeups.closing.is_set():
                     raise Leaving from None
                 await bell.wait(RETRY_SECONDS)
                 continue
@@ -166,7 +166,7 @@ async def follow(
             if not latest.running:
                 return
             answer = latest
-            if wakeups.closing:
+            if wakeups.closing.is_set():
                 raise Leaving
             await bell.wait(ASK_SECONDS)
 

@@ -38,8 +38,8 @@ class WakeUps:
     def __init__(self) -> None:
         self.committed: dict[int, Answer] = {}
         """What is stored of the answers that this process writes, until they end."""
-        self.closing = False
-        """Whether this process is ending, so that its readers should go on at another."""
+        self.closing = asyncio.Event()
+        """Set when this process is ending, so that its readers should go on at another."""
         self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
 
     def ring(self, message_ids: Iterable[int]) -> None:
@@ -50,7 +50,7 @@ class WakeUps:
 
     def close(self) -> None:
         """Wake every reader, to be told that this process is ending."""
-        self.closing = True
+        self.closing.set()
         self.ring(self.listened())
 
     def listened(self) -> list[int]:

@@ -34,7 +34,7 @@ async def said_until_the_end(app: FastAPI, client: httpx2.AsyncClient, address: 
     async with asyncio.timeout(10), client.stream("GET", address) as response:
         async for piece in response.aiter_text():
             said += piece
-            if "Half an" in said and not chat.wakeups.closing:
+            if "Half an" in said and not chat.wakeups.closing.is_set():
                 await chat.generations.close()
     return said
 
