@@ -38,6 +38,7 @@ lint: $(VENV)/.dev ## Lint and type-check
 bench: $(VENV)/.chromium ## Measure what rendering, storing and streaming cost, beside a baseline of the same run
 	@$(BIN)/python -m bench.rendering
 	@$(BIN)/python -m bench.persistence
+	@$(BIN)/python -m bench.streams
 	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench.answer
 
 chaos: $(VENV)/.dev ## Kill servers 300 times at random, count what was lost (ARGS="--kills 20 --seed 7" for another run)

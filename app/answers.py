@@ -133,13 +133,17 @@ async def read(
     return Answer(row.status, row.text, row.reasoning, row.error, row.reasoning_seconds)
 
 
+class Leaving(Exception):
+    """A process is ending while the answer goes on elsewhere: its readers should go on at another."""
+
+
 async def follow(
     database: Database, wakeups: WakeUps, user_id: int, message_id: int
 ) -> AsyncGenerator[Answer, None]:
     """An answer as it grows: what there is at once, then each later state, the last one not running.
 
     Ends without a last state if the answer is deleted, or is not this user's. While the database refuses
-    it waits.
+    it waits. Raises Leaving.
     """
     answer: Answer | None = None
     with wakeups.listening(message_id) as bell:
@@ -151,6 +155,8 @@ async def follow(
                     async with database.reading() as session:
                         latest = await read(session, user_id, message_id, answer)
             except Unavailable:
+                if wakeups.closing.is_set():
+                    raise Leaving from None
                 await bell.wait(RETRY_SECONDS)
                 continue
             if latest is None:
@@ -160,6 +166,8 @@ async def follow(
             if not latest.running:
                 return
             answer = latest
+            if wakeups.closing.is_set():
+                raise Leaving
             await bell.wait(ASK_SECONDS)
 
 

@@ -6,13 +6,14 @@ programs the position in its text, for our page that in its reasoning too (`Seen
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from contextlib import aclosing
 from html import escape
 from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from app.answers import Leaving
 from app.fragments import step
 from app.reasoning import thought
 from app.renderings import shown
@@ -25,10 +26,15 @@ COSTLY_SECONDS = 0.02
 SEND_SECONDS = 30
 """How long a reader may take nothing before it is let go; it can come back."""
 
+LARGEST_STEP = 25_000
+"""Characters of an answer that one event brings: who is slow and is cut off goes on from the last one."""
+
 FAREWELL_SECONDS = 2
 """How long a stream has for its last events when the server is being stopped."""
 
 Events = AsyncGenerator[ServerSentEvent, None]
+
+RECONNECT_MILLISECONDS = 500
 
 GONE = "There is no such answer here. It may have been deleted."
 
@@ -64,12 +70,16 @@ async def text_events(states: AsyncGenerator[Answer, None], seen: int | None) ->
     A position that makes no sense gets the text from its beginning.
     """
     answer: Answer | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             position = seen if seen is not None and seen <= len(answer.text) else 0
-            if new := answer.text[position:]:
-                yield _event(new, id=str(len(answer.text)))
-            seen = len(answer.text)
+            while new := answer.text[position : position + LARGEST_STEP]:
+                position += len(new)
+                yield _event(new, id=str(position))
+            seen = position
     for event in _ended(answer):
         yield event
 
@@ -85,8 +95,11 @@ async def fragment_events(
     """
     answer: Answer | None = None
     page: _Page | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             if page is None:
                 if seen and seen.ended and seen.is_of(answer):
                     break
@@ -94,8 +107,9 @@ async def fragment_events(
                     seen = None
                 page = await _Page.with_what_was_seen(message_id, answer, seen)
             began = time()
-            if html := await page.brought_to(answer):
-                yield _event(html, id=str(Seen.of(answer)))
+            for step in page.steps_to(answer):
+                if html := await page.brought_to(step):
+                    yield _event(html, id=str(Seen.of(step)))
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:
                 # A text that takes long to render is rendered less often, for the others' sake.
                 await asyncio.sleep(min(5 * cost, 2))
@@ -107,6 +121,7 @@ class _Page:
 
     def __init__(self, message_id: int) -> None:
         self._id = message_id
+        self._seen: Seen | None = None
         self._text: Sequence[str] | None = None
         self._reasoning: Sequence[str] | None = None
         # Not known of a page that comes back, so it is told once more.
@@ -121,11 +136,22 @@ class _Page:
             page._text = await shown(f"{message_id}", answer.text[: seen.text], running=True)
             reasoning = answer.reasoning[: seen.reasoning]
             page._reasoning = await shown(f"{message_id}r", reasoning, running=not seen.text)
+            page._seen = seen
         return page
+
+    def steps_to(self, answer: Answer) -> Iterator[Answer]:
+        """The state that is to be shown, with others before it where much has come since what is shown."""
+        if seen := self._seen:
+            for end in range(seen.reasoning + LARGEST_STEP, len(answer.reasoning), LARGEST_STEP):
+                yield Answer("generating", answer.text[: seen.text], answer.reasoning[:end])
+            for end in range(seen.text + LARGEST_STEP, len(answer.text), LARGEST_STEP):
+                yield Answer("generating", answer.text[:end], answer.reasoning)
+        yield answer
 
     async def brought_to(self, answer: Answer) -> str:
         """The fragments that it takes to show this state of the answer."""
         running = answer.running
+        self._seen = Seen.of(answer)
         # The text first, since a piece without a name is.
         self._text, fragments = await step(f"{self._id}", self._text, answer.text, running=running, bare=True)
         self._reasoning, reasoning = await step(
@@ -148,11 +174,26 @@ class _Page:
         return fragments
 
 
+async def _until_leaving(states: AsyncGenerator[Answer, None]) -> AsyncGenerator[Answer | None, None]:
+    """The states, and None last where this process is ending before the answer."""
+    try:
+        async with aclosing(states) as following:
+            async for state in following:
+                yield state
+    except Leaving:
+        yield None
+
+
 async def _with_first(first: ServerSentEvent, others: Events) -> Events:
     yield first
     async with aclosing(others) as following:
         async for event in following:
             yield event
+
+
+def _reconnect() -> ServerSentEvent:
+    """Says when to come back: at once, since another process is there or will be soon."""
+    return ServerSentEvent(retry=RECONNECT_MILLISECONDS, sep="\n")
 
 
 def _alive() -> ServerSentEvent:

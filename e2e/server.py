@@ -17,9 +17,10 @@ START_SECONDS = 20
 class Server:
     """The real command, `python -m app serve`, on a free port, with settings of its own only."""
 
-    def __init__(self, folder: Path, *, module: str = "app", **settings: str) -> None:
+    def __init__(self, folder: Path, *, module: str = "app", command: str = "serve", **settings: str) -> None:
         self.folder = folder
-        self._module = module
+        self._program = [sys.executable, "-m", module]
+        self._command = command
         self._settings = {
             "PORT": "0",
             "DATABASE_URL": f"sqlite:///{folder}/chat.db",
@@ -38,7 +39,7 @@ class Server:
     def start(self) -> None:
         """Start the server and wait until it says where it listens; a port that it had it gets again."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module, "serve"],
+            [*self._program, self._command],
             cwd=self.folder,
             env=self._environment(),
             stderr=subprocess.PIPE,
@@ -51,6 +52,8 @@ class Server:
             if address := re.search(r"http://\S+:(\d+)", line):
                 self.url, self._settings["PORT"] = address.group(), address.group(1)
                 break
+            if "writing answers" in line:
+                break
         else:
             self._process.wait(5)
             self._process.stderr.close()
@@ -60,7 +63,7 @@ class Server:
 
     def run(self, command: str) -> None:
         """Run another command with the same settings, to its end."""
-        arguments = [sys.executable, "-m", self._module, command]
+        arguments = [*self._program, command]
         subprocess.run(arguments, cwd=self.folder, env=self._environment(), check=True, capture_output=True)
 
     def stop(self) -> None:
@@ -94,10 +97,21 @@ class Server:
         return self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def cpu_seconds(self) -> float:
         """The processor time that it has used (Linux)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory_kb(self) -> int:
+        """The memory that it has in use (Linux)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
 
     @property
     def port(self) -> int:
