@@ -26,7 +26,7 @@ LARGEST_NOTIFICATION = 7900
 # SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, lock, deadlock.
 _PASSING = ("08", "53", "57", "58", "25006", "55P03", "40")
 _DAMAGED = ("malformed", "not a database")
-_GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
+_GONE = "The database cannot be reached. Please try again in a moment."
 _WORDS = (
     (
         ("disk is full", "53100"),
