@@ -1,25 +1,12 @@
 """A problem: what went wrong, in words for the person who asked, with an HTTP status."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """What somebody wrote and could not send, as their form had it."""
-
-    prompt: str
-    conversation: str
-    form_token: str
-
 
 class Problem(Exception):
     """Ends a request with a status from 400 up and a sentence that says what to do.
 
     `form_token` is a new one for the form that sent it, where the old one can send nothing more;
-    `retry_after` says in how many seconds it may work. `unsent` is for a page that can show nothing else.
+    `retry_after` says in how many seconds it may work.
     """
-
-    unsent: Unsent | None = None
 
     def __init__(
         self, status: int, sentence: str, *, form_token: str | None = None, retry_after: int | None = None
@@ -32,5 +19,5 @@ class Problem(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a program is told, as headers."""
+        """What it says in the head of an answer."""
         return {"Retry-After": str(self.retry_after)} if self.retry_after else {}

@@ -21,7 +21,7 @@ from app.deps import (
 )
 from app.errors import refused
 from app.events import event_stream, fragment_events, text_events
-from app.problems import Problem, Unsent
+from app.problems import Problem
 from app.readers import Reader
 from app.routes.pages import clean_token, conversation_page, ended_piece, form_id, new_form_token
 from app.tables import Conversation
@@ -85,13 +85,11 @@ async def complete(
             chat, user, prompt, goes_on, clean_token(form_token), clears_draft=after is not None
         )
     except Problem as problem:
-        if reader is not Reader.BROWSER:
-            raise
-        try:
-            return await conversation_page(request, chat, user, goes_on, draft=prompt, problem=problem)
-        except Unavailable:
-            problem.unsent = Unsent(prompt, conversation, form_token)
-            raise problem from None
+        if reader is Reader.BROWSER:
+            return await conversation_page(
+                request, chat, user, goes_on, draft=prompt, problem=problem, form_token=form_token
+            )
+        raise
     root_path = request.scope.get("root_path", "")
     address = f"{root_path}/conversations/{turn.conversation.id}"
     # A page that does not show what this prompt follows is shown the whole conversation anew.
@@ -178,11 +176,8 @@ async def stop(
 async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> Conversation | None:
     if conversation_id is None:
         return None
-    try:
-        async with chat.database.reading() as session:
-            found = await conversations.find(session, user, conversation_id)
-    except Unavailable as error:
-        raise refused(error) from error
+    async with chat.database.reading() as session:
+        found = await conversations.find(session, user, conversation_id)
     if found is None:
         raise Problem(404, GONE)
     return found
