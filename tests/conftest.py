@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -65,7 +66,9 @@ def migrated(postgres: Postgres) -> str:
         await database.upgrade()
         await database.close()
 
-    asyncio.run(migrate())
+    # Apart: in the tests with a browser an event loop is running here already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, migrate()).result()
     return str(Database(url).url.database)
 
 
