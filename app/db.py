@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -16,14 +16,25 @@ from app import schema
 BUSY_SECONDS = 5
 """How long a transaction waits for another's lock before it is refused."""
 
+IDLE_SECONDS = 3
+"""How long a transaction may do nothing before PostgreSQL ends it.
+
+Else a process that is stopped in the middle of one, or whose host is gone, would keep its answers locked.
+"""
+
+COMMAND_SECONDS = 10
+"""How long a server may take for one statement, if it is there at all; longer than a lock is waited for."""
+
 CHANNEL = "answers"
 """PostgreSQL's channel for notifications: the ids of answers that changed."""
 
 LARGEST_NOTIFICATION = 7900
 """In bytes; PostgreSQL takes fewer than 8,000."""
 
-# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, lock, deadlock.
-_PASSING = ("08", "53", "57", "58", "25006", "55P03", "40")
+# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, idle for too long,
+# lock, deadlock; and a user or a database that there is not, which only an operator can mend.
+_PASSING = ("08", "53", "57", "58", "25006", "25P03", "55P03", "40")
+_REFUSING = ("28", "3D000")
 _GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
 _WORDS = (
     (
@@ -71,23 +82,33 @@ class Database:
         """Create or bring up to date a database in a file, and look at the schema of a server's.
 
         A server that cannot be reached is looked at when it is first asked for something. Raises
-        schema.Wrong for a schema that this program does not know.
+        schema.Wrong for a schema that this program does not know, and where the server refuses the user or
+        has no such database.
         """
         if self.is_sqlite:
             await self.upgrade()
         else:
             try:
                 await self._check()
-            except Unavailable:
-                return
+            except Unavailable as error:
+                _insist_on_right_address(error)
 
     async def upgrade(self) -> None:
         """Bring the schema up to date; a file is made where there is none, and copied before a change."""
         if self.path:
             schema.prepare_file(self.path)
-        async with _translated(), self.writer.connect() as connection:
-            await connection.run_sync(schema.upgrade)
-            await connection.commit()
+        # Another migration is waited for, and a large table may take its time.
+        engine = self.writer if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
+        try:
+            async with _translated(), engine.connect() as connection:
+                await connection.run_sync(schema.upgrade)
+                await connection.commit()
+        except Unavailable as error:
+            _insist_on_right_address(error)
+            raise
+        finally:
+            if engine is not self.writer:
+                await engine.dispose()
         if self.is_sqlite:
             self._file = self._identity()
         self._checked = True
@@ -179,9 +200,15 @@ async def _translated() -> AsyncIterator[None]:
 
 def _unavailable(error: Exception) -> Unavailable | None:
     if isinstance(error, DBAPIError):
-        words = f"{getattr(error.orig, 'sqlstate', None) or ''} {error.orig}"
-        passing = error.connection_invalidated or words.startswith(_PASSING) or "InterfaceError" in words
-        if not passing and type(error).__name__ != "OperationalError":
+        words = f"{_sqlstate(error)} {error.orig}"
+        passing = (
+            error.connection_invalidated
+            or words.startswith(_PASSING + _REFUSING)
+            or isinstance(error, OperationalError | InterfaceError)
+            # Another process migrated; the statement is prepared anew the next time.
+            or type(error.orig).__name__ == "InvalidCachedStatementError"
+        )
+        if not passing:
             return None
     else:
         words = str(error)
@@ -189,7 +216,18 @@ def _unavailable(error: Exception) -> Unavailable | None:
     return Unavailable(sentence, full="full" in sentence)
 
 
-_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": 30}
+def _insist_on_right_address(error: Unavailable) -> None:
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError) and _sqlstate(cause).startswith(_REFUSING):
+        reason = str(cause.orig).rpartition(">: ")[2]
+        raise schema.Wrong(f"The database's server refuses what DATABASE_URL says: {reason}.") from error
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}
 
 
 def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
@@ -208,7 +246,11 @@ def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
         execution_options=isolation,
         connect_args={
             **_CONNECT,
-            "server_settings": {"application_name": "fastapi-llm", "lock_timeout": f"{BUSY_SECONDS}s"},
+            "server_settings": {
+                "application_name": "fastapi-llm",
+                "lock_timeout": f"{BUSY_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            },
         },
     )
 

@@ -136,7 +136,8 @@ class Lookout:
     async def _end_lone(self, message_id: int, worker: str | None) -> list[int]:
         ending = Ending("interrupted", STOPPED) if worker else Ending("failed", UNCLAIMED)
         async with self._database.writing() as session:
-            still = await session.scalar(select(Message.worker).where(Message.id == message_id))
+            of_nobody = select(Message.worker).where(Message.id == message_id).with_for_update()
+            still = await session.scalar(of_nobody)
             ended = still == worker and await answers.finish(session, message_id, ending)
             await self._database.notify(session, [message_id], self._worker)
         self._lone.pop(message_id, None)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import CHANNEL, Database
@@ -30,8 +31,10 @@ async def listen(database: Database, changed: Changed) -> None:
         try:
             await _listen_once(database, changed)
             pause = FIRST_PAUSE
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
             _log.warning("no notifications for now, polling goes on: %s", error)
+        except Exception:
+            _log.exception("no notifications for now, polling goes on")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
