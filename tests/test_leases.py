@@ -11,7 +11,7 @@ from app.answers import Ending
 from app.db import Database, Unavailable
 from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.providers.scripted import PAUSE, ScriptedProvider
-from app.tables import Chunk, Worker
+from app.tables import Chunk, Message, Worker
 from app.wakeups import WakeUps
 from tests.test_generation import USER, Bench
 
@@ -220,6 +220,7 @@ async def test_who_writes_and_who_ends_lock_in_the_same_order(
             while not await other.scalar(waits):
                 await session.execute(text("select 1"))
         # It waits for its beat, and holds no answer meanwhile.
+        await session.execute(select(Message.id).with_for_update(nowait=True))
         assert await answers.finish(session, answer, Ending("interrupted"))
 
     assert (await first.end_of(answer)).text == "Half an"
