@@ -15,11 +15,15 @@ START_SECONDS = 20
 
 
 class Server:
-    """The real command, `python -m app serve`, on a free port, with settings of its own only."""
+    """The real command, `python -m app serve`, on a free port, with settings of its own only.
 
-    def __init__(self, folder: Path, *, module: str = "app", **settings: str) -> None:
+    With `command="worker"` it is the one that writes answers for others, and listens nowhere.
+    """
+
+    def __init__(self, folder: Path, *, module: str = "app", command: str = "serve", **settings: str) -> None:
         self.folder = folder
         self._module = module
+        self._command = command
         self._settings = {
             "PORT": "0",
             "DATABASE_URL": f"sqlite:///{folder}/chat.db",
@@ -37,15 +41,10 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it says where it listens; a port that it had it gets again."""
-        kept = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
-        }
-        # In a folder without a .env, so that nothing of this machine is read.
-        environment = {**kept, "PYTHONPATH": str(ROOT), **self._settings}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module, "serve"],
+            [sys.executable, "-m", self._module, self._command],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -56,12 +55,26 @@ class Server:
             if address := re.search(r"http://\S+:(\d+)", line):
                 self.url, self._settings["PORT"] = address.group(), address.group(1)
                 break
+            if "writing answers" in line:
+                break
         else:
             self._process.wait(5)
             self._process.stderr.close()
             raise AssertionError("the server did not start: " + "".join(said))
         self._log = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._log.start()
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run another command with the same settings, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", self._module, command],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
 
     def stop(self) -> None:
         """End it as an operator does who does not want to wait, if it has not ended."""
@@ -99,9 +112,16 @@ class Server:
         """Where it listens."""
         return int(self._settings["PORT"])
 
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
+        }
+        # In a folder without a .env, so that nothing of this machine is read.
+        return {**kept, "PYTHONPATH": str(ROOT), **self._settings}
+
     def _read_log(self, stream: IO[str]) -> None:
         with stream:
-            self.log = stream.read()
+            self.log += stream.read()
 
 
 class Proxy:
