@@ -102,6 +102,11 @@ class Server:
         self._log.join(5)
 
     @property
+    def database_url(self) -> str:
+        """Where it keeps everything."""
+        return self._settings["DATABASE_URL"]
+
+    @property
     def cpu_seconds(self) -> float:
         """The processor time that it has used (Linux)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -121,7 +126,8 @@ class Server:
 
     def _read_log(self, stream: IO[str]) -> None:
         with stream:
-            self.log += stream.read()
+            for line in stream:
+                self.log += line
 
 
 class Proxy:
