@@ -24,13 +24,13 @@ class Pair:
         self.database_url = database_url
         every = {"database_url": database_url, "openai_base_url": upstream.url, "model": "scripted"}
         self.servers = [Server(folder, **every, **settings) for _ in range(2)]
+        self.a, self.b = self.servers
         self._left = 0
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        migrated = self.servers[0].run("migrate")
-        assert migrated.returncode == 0, migrated.stderr
-        self.a, self.b = (self._closing.enter_context(server) for server in self.servers)
+        for server in self.servers:
+            self._closing.enter_context(server)
         self.at_a, self.at_b = (self._closing.enter_context(client(server)) for server in self.servers)
         return self
 

@@ -33,7 +33,9 @@ def mortal() -> Iterator[Postgres]:
 
 @pytest.fixture
 def pair(mortal: Postgres, tmp_path: Path, upstream: Upstream) -> Iterator[Pair]:
-    with Pair(tmp_path, mortal.new_database(), upstream) as pair:
+    pair = Pair(tmp_path, mortal.new_database(), upstream)
+    assert pair.a.run("migrate").returncode == 0
+    with pair:
         yield pair
         for server in pair.servers:
             server.stop()

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from e2e.balancer import Balancer
 from e2e.chat import Chat
-from e2e.conftest import Watch
+from e2e.conftest import Watch, new_store
 from e2e.processes import Pair, ask, read, text_of, wait_ready
 from tests.upstream import PAUSE, Upstream
 
@@ -23,10 +23,7 @@ GRACE_SECONDS = 30
 
 @pytest.fixture(params=["postgresql"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[Pair]:
-    url = f"sqlite:///{tmp_path}/chat.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").new_database()
-    with Pair(tmp_path, url, upstream, grace_seconds=str(GRACE_SECONDS)) as pair:
+    with Pair(tmp_path, new_store(request, tmp_path), upstream, grace_seconds=str(GRACE_SECONDS)) as pair:
         yield pair
         for server in pair.servers:
             server.stop()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.chat import Chat
-from e2e.conftest import Watch
+from e2e.conftest import Watch, new_store
 from e2e.processes import Pair, ask, read, text_of
 from tests.upstream import PAUSE, Upstream
 
@@ -25,10 +25,7 @@ FORM = {"Accept": "text/html"}
 @pytest.fixture(scope="module", params=["postgresql", "sqlite"])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
-    url = f"sqlite:///{folder}/chat.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").new_database()
-    with Upstream() as upstream, Pair(folder, url, upstream) as pair:
+    with Upstream() as upstream, Pair(folder, new_store(request, folder), upstream) as pair:
         yield pair
         for server in pair.servers:
             server.stop()

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.chat import Chat
-from e2e.conftest import Watch
+from e2e.conftest import Watch, new_store
 from e2e.processes import Reading, ask, client, read, text_of, wait_ready
 from e2e.server import Server
 from tests.upstream import PAUSE, Upstream
@@ -32,7 +32,6 @@ class Roles:
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
-        assert self.web.run("migrate").returncode == 0
         self._closing.enter_context(self.web)
         self.api = self._closing.enter_context(client(self.web))
         self.start(0)
@@ -48,10 +47,7 @@ class Roles:
 
 @pytest.fixture(params=["postgresql"])
 def roles(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> Iterator[Roles]:
-    url = f"sqlite:///{tmp_path}/chat.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").new_database()
-    with Roles(tmp_path, url, upstream) as roles:
+    with Roles(tmp_path, new_store(request, tmp_path), upstream) as roles:
         yield roles
     for server in (roles.web, *roles.workers):
         assert "Traceback" not in server.log
