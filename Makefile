@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
   $$p -c 'import sys,venv,ensurepip; sys.exit(sys.version_info<(3,11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint lock bench screenshots clean
+.PHONY: help run dev test lint lock bench chaos screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,9 +35,20 @@ lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.chromium ## Measure what rendering and streaming cost, beside a baseline of the same run
+bench: $(VENV)/.chromium ## Measure what rendering, storing and streaming cost, beside a baseline of the same run
 	@$(BIN)/python -m bench.rendering
+	@$(BIN)/python -m bench.persistence
+	@$(BIN)/python -m bench.streams
 	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench.answer
+
+chaos: $(VENV)/.dev ## Kill servers 300 times at random, count what was lost (ARGS="--kills 20 --seed 7" for another run)
+ifdef ARGS
+	@$(BIN)/python -m e2e.chaos $(ARGS)
+else
+	@$(BIN)/python -m e2e.chaos --store sqlite --processes 1 --kills 80
+	@$(BIN)/python -m e2e.chaos --store sqlite --processes 2 --kills 120
+	@$(BIN)/python -m e2e.chaos --store postgres --processes 2 --kills 100
+endif
 
 screenshots: $(VENV)/.chromium ## Write pictures of every page to screenshots/
 	@$(PYTEST) -q e2e/test_screenshots.py

@@ -1,6 +1,5 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
-import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -9,10 +8,9 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import Database, Unavailable
+from app.states import Answer
 from app.tables import Chunk, Message, Status
 from app.wakeups import WakeUps
-
-_POSITIONS = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?")
 
 ASK_SECONDS = 20.0
 """How long a reader waits for a ring before it asks the database anyway; `polling` rings long before."""
@@ -21,63 +19,6 @@ RETRY_SECONDS = 1.0
 """How long a reader waits before it asks a database again that refused."""
 
 STOPPED = "The server was stopped while this was being written."
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is stored of an answer at one moment."""
-
-    status: Status
-    text: str = ""
-    reasoning: str = ""
-    error: str = ""
-    reasoning_seconds: float | None = None
-    waiting: str = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether more may come."""
-        return self.status == "generating"
-
-    @property
-    def thinking(self) -> bool:
-        """Whether its reasoning is still being written, as far as one can tell: no text has come yet."""
-        return self.running and not self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How much of an answer a reader has: characters of its text and of its reasoning, or the ended whole.
-
-    As a string it is the id of an event: `12`, `12-345`, `end`.
-    """
-
-    text: int = 0
-    reasoning: int = 0
-    ended: bool = False
-
-    def __str__(self) -> str:
-        position = f"{self.text}-{self.reasoning}" if self.reasoning else f"{self.text}"
-        return "end" if self.ended else position
-
-    @classmethod
-    def of(cls, answer: Answer) -> "Seen":
-        """What a reader has who was just sent all of it."""
-        return cls(len(answer.text), len(answer.reasoning), not answer.running)
-
-    @classmethod
-    def read(cls, event_id: str) -> "Seen | None":
-        """From the id of an event; a number alone is a position in the text. None if it makes no sense."""
-        if event_id == "end":
-            return cls(ended=True)
-        numbers = _POSITIONS.fullmatch(event_id)
-        return cls(int(numbers[1]), int(numbers[2] or 0)) if numbers else None
-
-    def is_of(self, answer: Answer) -> bool:
-        """Whether somebody can have this much of an answer."""
-        if self.ended:
-            return not answer.running
-        return self.text <= len(answer.text) and self.reasoning <= len(answer.reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +64,11 @@ async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
         await session.execute(insert(Chunk), rows)
 
 
-async def lengths(session: AsyncSession, message_id: int) -> tuple[int, int]:
-    """How many characters of a running answer's text and of its reasoning are stored."""
-    row = (
-        await session.execute(select(Message.text, Message.reasoning).where(Message.id == message_id))
-    ).one_or_none()
-    if row is None:
-        return 0, 0
-    whole = await _read_chunks(session, message_id, Answer("generating", row.text, row.reasoning))
-    return len(whole.text), len(whole.reasoning)
+async def whole(session: AsyncSession, message_id: int) -> Answer:
+    """What is stored of an answer that this process writes."""
+    row = await session.get_one(Message, message_id)
+    base = Answer("generating", row.text, row.reasoning, "", row.reasoning_seconds, row.waiting)
+    return await _read_chunks(session, message_id, base)
 
 
 async def note(session: AsyncSession, message_id: int, **values: object) -> None:
@@ -196,21 +133,30 @@ async def read(
     return Answer(row.status, row.text, row.reasoning, row.error, row.reasoning_seconds)
 
 
+class Leaving(Exception):
+    """A process is ending while the answer goes on elsewhere: its readers should go on at another."""
+
+
 async def follow(
     database: Database, wakeups: WakeUps, user_id: int, message_id: int
 ) -> AsyncGenerator[Answer, None]:
     """An answer as it grows: what there is at once, then each later state, the last one not running.
 
     Ends without a last state if the answer is deleted, or is not this user's. While the database refuses
-    it waits.
+    it waits. Raises Leaving.
     """
     answer: Answer | None = None
     with wakeups.listening(message_id) as bell:
         while True:
+            # What this process writes itself it need not read; the first look is the user's alone.
+            latest = wakeups.committed.get(message_id) if answer else None
             try:
-                async with database.reading() as session:
-                    latest = await read(session, user_id, message_id, answer)
+                if latest is None:
+                    async with database.reading() as session:
+                        latest = await read(session, user_id, message_id, answer)
             except Unavailable:
+                if wakeups.closing.is_set():
+                    raise Leaving from None
                 await bell.wait(RETRY_SECONDS)
                 continue
             if latest is None:
@@ -220,6 +166,8 @@ async def follow(
             if not latest.running:
                 return
             answer = latest
+            if wakeups.closing.is_set():
+                raise Leaving
             await bell.wait(ASK_SECONDS)
 
 

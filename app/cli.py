@@ -4,8 +4,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Coroutine
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET, socket
+from contextlib import suppress
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SO_SNDBUF, SOCK_STREAM, SOL_SOCKET, socket
 from types import FrameType
 from typing import Any
 
@@ -20,6 +20,10 @@ from app.main import create_app, running_chat
 from app.providers import choose_provider
 from app.settings import Settings
 
+if sys.platform != "win32":
+    import resource
+
+UNSENT_BYTES = 64 * 1024
 GRACE_SECONDS = 5
 """How long connections may take to end when the server is stopped."""
 
@@ -44,11 +48,12 @@ def serve(*, reload: bool) -> None:
         )
         return
     # Bound before anything is opened, so that a second start by mistake does nothing at all.
-    listening = _bound(settings.host, settings.port)
-    _opened(settings)
-    app = create_app(settings)
-    server = ChatServer(app, uvicorn.Config(app, log_level="warning", **options), settings.grace_seconds)
-    server.run(sockets=[listening])
+    with _bound(settings.host, settings.port) as listening:
+        _opened(settings)
+        _allow_connections()
+        app = create_app(settings)
+        config = uvicorn.Config(app, log_level="warning", **options)
+        ChatServer(app, config, settings.grace_seconds).run(sockets=[listening])
 
 
 @main.command()
@@ -63,16 +68,7 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
-    settings = _settings()
-
-    async def upgrade() -> None:
-        database = Database(settings.database_url)
-        try:
-            await database.upgrade()
-        finally:
-            await database.close()
-
-    _or_refuse(upgrade())
+    _opened(_settings(), migrates=True)
     click.echo(f"The database is up to date: schema {schema.head()}.")
 
 
@@ -89,6 +85,14 @@ def settings_table() -> str:
         default = "" if field.default in (None, ()) else f"`{field.default}`"
         rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
+
+
+def _allow_connections() -> None:
+    """Allow as many open connections as the system lets this user have; the usual first limit is 1,024."""
+    if sys.platform != "win32":
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):  # macOS says that there is no limit, and then has one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class ChatServer(uvicorn.Server):
@@ -144,28 +148,24 @@ async def _work(settings: Settings) -> None:
             hurried.cancel()
 
 
-def _opened(settings: Settings) -> None:
-    """See that the database can be worked with, before anything else is begun.
+def _opened(settings: Settings, *, migrates: bool = False) -> None:
+    """See that the database can be worked with, before anything else is begun; else end, in one line.
 
-    A server's that cannot be reached is waited for.
+    A server's that cannot be reached is waited for, unless it is to be migrated.
     """
-    path = Database(settings.database_url).path
-    if path and not path.exists():
-        click.echo(f"fastapi-llm: beginning a new database, {path}", err=True)
 
     async def opened() -> None:
         database = Database(settings.database_url)
+        new = database.path and schema.is_new(database.path)
         try:
-            await database.open()
+            await (database.upgrade() if migrates else database.open())
         finally:
             await database.close()
+        if new:
+            click.echo(f"fastapi-llm: began a new database, {database.path}", err=True)
 
-    _or_refuse(opened())
-
-
-def _or_refuse(work: Coroutine[None, None, None]) -> None:
     try:
-        asyncio.run(work)
+        asyncio.run(opened())
     except (schema.Wrong, Unavailable) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -175,6 +175,8 @@ def _bound(host: str, port: int) -> socket:
     family = AF_INET6 if ":" in host else AF_INET
     listening = socket(family, SOCK_STREAM)
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    # What a slow reader has not taken is better kept as a position than as megabytes in the kernel.
+    listening.setsockopt(SOL_SOCKET, SO_SNDBUF, UNSENT_BYTES)
     try:
         listening.bind((host, port))
     except OSError as error:

@@ -1,61 +1,37 @@
-"""The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write; its refusals."""
+"""The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import schema
+from app.refusals import Unavailable, insist_on_right_address, translated
+
+__all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Unavailable", "driver_url"]
 
 BUSY_SECONDS = 5
-"""How long a transaction waits for another's lock before it is refused."""
+"""How long a transaction waits before it is refused: for its turn here, and for another's lock."""
 
 IDLE_SECONDS = 3
 """How long a transaction may do nothing before PostgreSQL ends it.
 
-Else a process that is stopped in the middle of one, or whose host is gone, would keep its answers locked.
+Else a process that is frozen in the middle of one, or whose host is gone, would keep its answers locked.
 """
 
 COMMAND_SECONDS = 10
-"""How long a server may take for one statement, if it is there at all; longer than a lock is waited for."""
+"""How long a server may take for one statement; longer than a lock is waited for."""
 
 CHANNEL = "answers"
 """PostgreSQL's channel for notifications: the ids of answers that changed."""
 
 LARGEST_NOTIFICATION = 7900
 """In bytes; PostgreSQL takes fewer than 8,000."""
-
-# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, idle for too long,
-# lock, deadlock; and a user or a database that there is not, which only an operator can mend.
-_PASSING = ("08", "53", "57", "58", "25006", "25P03", "55P03", "40")
-_REFUSING = ("28", "3D000")
-_GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
-_WORDS = (
-    (
-        ("disk is full", "53100"),
-        "The disk is full, so nothing can be stored. Free some space, then try again.",
-    ),
-    (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
-    (("locked", "busy", "55P03"), "The database is busy. Nothing was stored; please try again in a moment."),
-)
-
-
-class Unavailable(Exception):
-    """The database refuses for now: busy, full, read-only or gone. `str(error)` says so to a person.
-
-    Nothing was stored, or, where a connection broke at a commit, that is not known; whoever tries again
-    must do so in a way that can be done twice.
-    """
-
-    def __init__(self, sentence: str, *, full: bool = False) -> None:
-        super().__init__(sentence)
-        self.full = full
 
 
 class Database:
@@ -91,20 +67,23 @@ class Database:
             try:
                 await self._check()
             except Unavailable as error:
-                _insist_on_right_address(error)
+                insist_on_right_address(error)
 
     async def upgrade(self) -> None:
-        """Bring the schema up to date; a file is made where there is none, and copied before a change."""
+        """Bring the schema up to date; a file is made where there is none, and copied before a change.
+
+        Raises schema.Wrong and Unavailable.
+        """
         if self.path:
             schema.prepare_file(self.path)
         # Another migration is waited for, and a large table may take its time.
         engine = self.writer if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
         try:
-            async with _translated(), engine.connect() as connection:
-                await connection.run_sync(schema.upgrade)
+            async with translated(), engine.connect() as connection:
+                await connection.run_sync(schema.upgrade, self.path)
                 await connection.commit()
         except Unavailable as error:
-            _insist_on_right_address(error)
+            insist_on_right_address(error)
             raise
         finally:
             if engine is not self.writer:
@@ -117,7 +96,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one committed state and cannot write. Raises Unavailable."""
         await self._check()
-        async with _translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
+        async with translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
             yield session
 
     @asynccontextmanager
@@ -127,11 +106,13 @@ class Database:
         Raises Unavailable.
         """
         await self._check()
+        options = {"deadline": monotonic() + BUSY_SECONDS}
         async with (
-            _translated(),
+            translated(),
             AsyncSession(self.writer, expire_on_commit=False) as session,
             session.begin(),
         ):
+            await session.connection(execution_options=options)
             yield session
 
     async def ping(self) -> None:
@@ -168,7 +149,7 @@ class Database:
                     "The database's file was moved or deleted while the server ran, so nothing can be stored."
                 )
         elif not self._checked:
-            async with _translated(), self._reader.connect() as connection:
+            async with translated(), self._reader.connect() as connection:
                 await connection.run_sync(schema.check)
             self._checked = True
 
@@ -185,46 +166,6 @@ def driver_url(url: str) -> URL:
     parsed = make_url(url)
     sqlite = parsed.get_backend_name() == "sqlite"
     return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Raise Unavailable for errors that are the database's state and not our doing."""
-    try:
-        yield
-    except (DBAPIError, OSError, PoolTimeout) as error:
-        if (unavailable := _unavailable(error)) is None:
-            raise
-        raise unavailable from error
-
-
-def _unavailable(error: Exception) -> Unavailable | None:
-    if isinstance(error, DBAPIError):
-        words = f"{_sqlstate(error)} {error.orig}"
-        passing = (
-            error.connection_invalidated
-            or words.startswith(_PASSING + _REFUSING)
-            or isinstance(error, OperationalError | InterfaceError)
-            # Another process migrated; the statement is prepared anew the next time.
-            or type(error.orig).__name__ == "InvalidCachedStatementError"
-        )
-        if not passing:
-            return None
-    else:
-        words = str(error)
-    sentence = next((sentence for signs, sentence in _WORDS if any(sign in words for sign in signs)), _GONE)
-    return Unavailable(sentence, full="full" in sentence)
-
-
-def _insist_on_right_address(error: Unavailable) -> None:
-    cause = error.__cause__
-    if isinstance(cause, DBAPIError) and _sqlstate(cause).startswith(_REFUSING):
-        reason = str(cause.orig).rpartition(">: ")[2]
-        raise schema.Wrong(f"The database's server refuses what DATABASE_URL says: {reason}.") from error
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
 
 
 _CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}
@@ -256,7 +197,7 @@ def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0)
+    engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0, pool_timeout=BUSY_SECONDS)
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: object) -> None:
@@ -276,6 +217,11 @@ def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
+        if writes:
+            # What was spent on waiting for this connection is not waited once more for the lock.
+            now = monotonic()
+            left = connection.get_execution_options().get("deadline", now + BUSY_SECONDS) - now
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={max(round(left * 1000), 0)}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

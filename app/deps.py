@@ -9,7 +9,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import conversations
-from app.answers import Seen
 from app.conversations import Turn
 from app.db import Database
 from app.generation import Generations
@@ -17,6 +16,7 @@ from app.problems import Problem
 from app.providers import ChatMessage, Provider
 from app.readers import Reader, reader_of
 from app.settings import Settings
+from app.states import Seen
 from app.tables import Conversation, Message
 from app.wakeups import WakeUps
 

@@ -17,6 +17,7 @@ from app.db import Unavailable
 from app.problems import Problem
 from app.readers import Reader, reader_of
 from app.templating import page
+from app.text import clean
 
 SENTENCES = {
     404: "There is nothing at this address. It may have been deleted.",
@@ -32,15 +33,16 @@ WRONG_SCHEMA = (
 _log = logging.getLogger(__name__)
 
 
-def answer(request: Request, problem: Problem) -> Response:
-    """A problem, for whoever asked."""
+def answer(request: Request, problem: Problem, unsent: dict[str, str] | None = None) -> Response:
+    """A problem, for whoever asked; a page holds what was `unsent`, in a form that can be sent again."""
     context: dict[str, Any] = {
         "code": problem.status,
         "title": HTTPStatus(problem.status).phrase,
         "sentence": problem.sentence,
         "form_token": problem.form_token,
+        "unsent": unsent,
     }
-    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    headers = problem.headers
     match reader_of(request):
         case Reader.HTMX:
             return page(request, "errors/_problem.html", status=problem.status, headers=headers, **context)
@@ -60,17 +62,17 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def on_problem(request: Request, error: Problem) -> Response:
-        return answer(request, error)
+        return answer(request, error, await _unsent(request))
 
     @app.exception_handler(Unavailable)
     async def on_unavailable(request: Request, error: Unavailable) -> Response:
         _log.warning("%s %s: %s", request.method, request.url.path, error)
-        return answer(request, refused(error))
+        return answer(request, refused(error), await _unsent(request))
 
     @app.exception_handler(schema.Wrong)
     async def on_wrong_schema(request: Request, error: schema.Wrong) -> Response:
         _log.error("%s", error)
-        return answer(request, Problem(503, WRONG_SCHEMA, retry_after=RETRY_SECONDS))
+        return answer(request, Problem(503, WRONG_SCHEMA, retry_after=RETRY_SECONDS), await _unsent(request))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
@@ -92,6 +94,17 @@ def add_handlers(app: FastAPI) -> None:
             request,
             Problem(422, f"The form was not understood ({fields}). Nothing was sent; please try again."),
         )
+
+
+async def _unsent(request: Request) -> dict[str, str] | None:
+    """The fields of a composer that was sent from a page without scripts, whose text is nowhere else."""
+    if request.method != "POST" or reader_of(request) is not Reader.BROWSER:
+        return None
+    form = await request.form()  # as the route had it
+    fields = {name: clean(value) for name, value in form.items() if isinstance(value, str)}
+    if not fields.get("prompt", "").strip():
+        return None
+    return {name: fields.get(name, "") for name in ("prompt", "conversation", "after", "form_token")}
 
 
 class ErrorPages:

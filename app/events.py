@@ -6,44 +6,55 @@ programs the position in its text, for our page that in its reasoning too (`Seen
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from contextlib import aclosing
 from html import escape
 from time import monotonic as time
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.answers import Answer, Seen
+from app.answers import Leaving
 from app.fragments import step
 from app.reasoning import thought
 from app.renderings import shown
+from app.states import Answer, Seen
 
 PING_SECONDS = 15
+"""How often a stream says that it is alive; a page waits forty seconds for that before it connects anew."""
+
 COSTLY_SECONDS = 0.02
 SEND_SECONDS = 30
 """How long a reader may take nothing before it is let go; it can come back."""
 
+LARGEST_STEP = 25_000
+"""Characters of an answer that one event brings: who is slow and is cut off goes on from the last one."""
+
 FAREWELL_SECONDS = 2
 """How long a stream has for its last events when the server is being stopped."""
+
+Events = AsyncGenerator[ServerSentEvent, None]
+
+RECONNECT_MILLISECONDS = 500
 
 GONE = "There is no such answer here. It may have been deleted."
 
 
-def event_stream(events: AsyncIterator[ServerSentEvent], **headers: str) -> EventSourceResponse:
-    """Events as a response."""
+def event_stream(events: Events, *, alive: bool = False, **headers: str) -> EventSourceResponse:
+    """Events as a response; with `alive` it says at once and every few seconds that it is, by an event."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     # LF, since htmx takes a CR and an LF that the network parted for two line ends.
     return EventSourceResponse(
-        events,
+        _with_first(_alive(), events) if alive else events,
         sep="\n",
         ping=PING_SECONDS,
+        ping_message_factory=_alive if alive else None,
         send_timeout=SEND_SECONDS,
         shutdown_grace_period=FAREWELL_SECONDS,
         headers=named,
     )
 
 
-async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[ServerSentEvent]:
+async def streamed_ai_response(pieces: AsyncIterable[object]) -> Events:
     """Each piece of text as an event as soon as it comes, with the position behind it as id; then `done`."""
     position = 0
     async for piece in pieces:
@@ -53,43 +64,52 @@ async def streamed_ai_response(pieces: AsyncIterable[object]) -> AsyncIterator[S
     yield _done("complete")
 
 
-async def text_events(
-    states: AsyncGenerator[Answer, None], seen: int | None
-) -> AsyncIterator[ServerSentEvent]:
+async def text_events(states: AsyncGenerator[Answer, None], seen: int | None) -> Events:
     """An answer's text from a position on, as it is stored.
 
     A position that makes no sense gets the text from its beginning.
     """
     answer: Answer | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             position = seen if seen is not None and seen <= len(answer.text) else 0
-            if new := answer.text[position:]:
-                yield _event(new, id=str(len(answer.text)))
-            seen = len(answer.text)
+            while new := answer.text[position : position + LARGEST_STEP]:
+                position += len(new)
+                yield _event(new, id=str(position))
+            seen = position
     for event in _ended(answer):
         yield event
 
 
 async def fragment_events(
-    message_id: int, states: AsyncGenerator[Answer, None], seen: Seen | None
-) -> AsyncIterator[ServerSentEvent]:
+    message_id: int, states: AsyncGenerator[Answer, None], seen: Seen | None, *, at_least: bool = False
+) -> Events:
     """An answer as fragments, from what a page has of it on, as it is stored.
 
-    What makes no sense gets a fragment that replaces all there is; who has the ended whole gets nothing,
-    since that may read otherwise than the same text while it ran.
+    What makes no sense gets a fragment that replaces all there is; so does who may have more than what
+    was seen (`at_least`), unless there is no more. Who has the ended whole gets nothing, since that may read
+    otherwise than the same text while it ran.
     """
     answer: Answer | None = None
     page: _Page | None = None
-    async with aclosing(states) as following:
+    async with aclosing(_until_leaving(states)) as following:
         async for answer in following:
+            if answer is None:
+                yield _reconnect()
+                return
             if page is None:
                 if seen and seen.ended and seen.is_of(answer):
                     break
+                if at_least and seen != Seen.of(answer):
+                    seen = None
                 page = await _Page.with_what_was_seen(message_id, answer, seen)
             began = time()
-            if html := await page.brought_to(answer):
-                yield _event(html, id=str(Seen.of(answer)))
+            for step in page.steps_to(answer):
+                if html := await page.brought_to(step):
+                    yield _event(html, id=str(Seen.of(step)))
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:
                 # A text that takes long to render is rendered less often, for the others' sake.
                 await asyncio.sleep(min(5 * cost, 2))
@@ -101,6 +121,7 @@ class _Page:
 
     def __init__(self, message_id: int) -> None:
         self._id = message_id
+        self._seen: Seen | None = None
         self._text: Sequence[str] | None = None
         self._reasoning: Sequence[str] | None = None
         # Not known of a page that comes back, so it is told once more.
@@ -115,11 +136,22 @@ class _Page:
             page._text = await shown(f"{message_id}", answer.text[: seen.text], running=True)
             reasoning = answer.reasoning[: seen.reasoning]
             page._reasoning = await shown(f"{message_id}r", reasoning, running=not seen.text)
+            page._seen = seen
         return page
+
+    def steps_to(self, answer: Answer) -> Iterator[Answer]:
+        """The state that is to be shown, with others before it where much has come since what is shown."""
+        if seen := self._seen:
+            for end in range(seen.reasoning + LARGEST_STEP, len(answer.reasoning), LARGEST_STEP):
+                yield Answer("generating", answer.text[: seen.text], answer.reasoning[:end])
+            for end in range(seen.text + LARGEST_STEP, len(answer.text), LARGEST_STEP):
+                yield Answer("generating", answer.text[:end], answer.reasoning)
+        yield answer
 
     async def brought_to(self, answer: Answer) -> str:
         """The fragments that it takes to show this state of the answer."""
         running = answer.running
+        self._seen = Seen.of(answer)
         # The text first, since a piece without a name is.
         self._text, fragments = await step(f"{self._id}", self._text, answer.text, running=running, bare=True)
         self._reasoning, reasoning = await step(
@@ -140,6 +172,32 @@ class _Page:
                 fragments += f'<hx-partial hx-target="{target}" hx-swap=innerMorph>{words}</hx-partial>'
             self._told_waiting = answer.waiting
         return fragments
+
+
+async def _until_leaving(states: AsyncGenerator[Answer, None]) -> AsyncGenerator[Answer | None, None]:
+    """The states, and None last where this process is ending before the answer."""
+    try:
+        async with aclosing(states) as following:
+            async for state in following:
+                yield state
+    except Leaving:
+        yield None
+
+
+async def _with_first(first: ServerSentEvent, others: Events) -> Events:
+    yield first
+    async with aclosing(others) as following:
+        async for event in following:
+            yield event
+
+
+def _reconnect() -> ServerSentEvent:
+    """Says when to come back: at once, since another process is there or will be soon."""
+    return ServerSentEvent(retry=RECONNECT_MILLISECONDS, sep="\n")
+
+
+def _alive() -> ServerSentEvent:
+    return _event("", event="alive")
 
 
 def _ended(answer: Answer | None) -> list[ServerSentEvent]:

@@ -71,6 +71,7 @@ class Generations:
         self._lookout = Lookout(database, self._name)
         self._tasks: list[asyncio.Task[None]] = []
         self._claim_now = asyncio.Event()
+        self._ending = asyncio.Event()
         self.draining = False
 
     @property
@@ -85,6 +86,7 @@ class Generations:
 
     async def open(self) -> None:
         """Start the writer and the lookout."""
+        self._ending.clear()
         self._tasks = [
             asyncio.create_task(self._writer.write(), name="answers' writer"),
             asyncio.create_task(self._look_out(), name="lookout"),
@@ -175,10 +177,15 @@ class Generations:
             return
         writing, *others = self._tasks
         self._tasks = []
+        # Told to end, since a query that is cancelled leaves its connection open.
+        self._ending.set()
+        self._claim_now.set()
+        await asyncio.wait(others, timeout=STOP_SECONDS)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await writing
+        self._wakeups.close()
         with suppress(Unavailable):
             async with self._database.writing() as session:
                 await leases.leave(session, self._name)
@@ -194,7 +201,10 @@ class Generations:
                     pause = error.retry_seconds
                     if pause is None or running.begun or not tries_left:
                         raise
-                    running.waiting = f"{error} Asking again in {pause:.0f} s."
+                    # Its first sentence says what happened, the next what a person could do.
+                    running.waiting = (
+                        f"{str(error).partition('. ')[0].rstrip('.')}. Asking again in {pause:.0f} s."
+                    )
                     self._writer.wake(urgent=True)
                     await asyncio.sleep(pause)
                     running.waiting = ""
@@ -225,7 +235,7 @@ class Generations:
     async def _look_out(self) -> None:
         """End what nobody writes any more, once a second."""
         told = ""
-        while True:
+        while not self._ending.is_set():
             try:
                 if changed := await self._lookout.look(list(self._writer.running)):
                     self._wakeups.ring(changed)
@@ -241,11 +251,13 @@ class Generations:
             except Exception:
                 _log.exception("the answers of other processes could not be looked after")
                 self._lookout.forget()
-            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._ending.wait()
 
     async def _take_up(self) -> None:
         """Take up what no process has: where it is told of, and where a look finds it."""
-        while True:
+        while not self._ending.is_set():
             await self._claim_now.wait()
             self._claim_now.clear()
             try:

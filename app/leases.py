@@ -1,6 +1,6 @@
 """Leases: which process writes an answer, whether it lives, and what becomes of the answers of a dead one.
 
-A process that writes answers shows that it lives by its beat, a number that grows at least once a second
+A process that writes answers shows that it lives by its beat, a number that grows at least twice a second
 in the transactions that store their text. Whoever sees the same number in several looks in a row takes
 the process for dead. No clock is asked: clocks jump, and differ between hosts. Where the process was
 only held up, no harm is done: what it writes late is refused (`answers.held`), because its answers have
@@ -19,12 +19,12 @@ from app.answers import STOPPED, Ending
 from app.db import Database
 from app.tables import Message, Worker
 
-BEAT_SECONDS = 1.0
-LOOK_SECONDS = 1.0
+BEAT_SECONDS = 0.5
+LOOK_SECONDS = 0.8
 LOOKS = 3
 """Looks without a beat between them after which a process is dead: noticed within five seconds."""
 
-UNCLAIMED_LOOKS = 60
+UNCLAIMED_LOOKS = 75
 """Looks after which an answer that no process took up has failed."""
 
 CLAIMED = 20

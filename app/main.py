@@ -12,7 +12,7 @@ from app.db import Database
 from app.deps import Chat
 from app.errors import ErrorPages, add_handlers
 from app.generation import Generations
-from app.notifications import listen
+from app.notifications import Listener
 from app.polling import poll
 from app.prompts import prompting
 from app.providers import Provider, choose_provider, prompt_llm_async
@@ -79,6 +79,9 @@ def create_app(
     return app
 
 
+END_SECONDS = 3
+
+
 @asynccontextmanager
 async def running_chat(settings: Settings, provider: Provider, *, writes: bool) -> AsyncIterator[Chat]:
     """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
@@ -95,17 +98,21 @@ async def running_chat(settings: Settings, provider: Provider, *, writes: bool) 
         closing.push_async_callback(provider.close)
         await database.open()
         await generations.open()
-        closing.push_async_callback(generations.close)
-        closing.push_async_callback(_cancel, asyncio.create_task(poll(database, wakeups), name="polling"))
+        closing.push_async_callback(_end_of, asyncio.create_task(poll(database, wakeups), name="polling"))
         if not database.is_sqlite:
-            listening = asyncio.create_task(listen(database, generations.changed), name="notifications")
-            closing.push_async_callback(_cancel, listening)
+            listener = Listener(database, generations.changed)
+            listening = asyncio.create_task(listener.listen(), name="notifications")
+            closing.push_async_callback(_end_of, listening)
+            closing.callback(listener.stop)
+        closing.push_async_callback(generations.close)
         if writes:
             await provider.start()
         yield Chat(settings, database, wakeups, generations, provider)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _end_of(task: asyncio.Task[None]) -> None:
+    """Wait until a task that was told to end has; cancelled amid a query it would leave a connection open."""
+    await asyncio.wait([task], timeout=END_SECONDS)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

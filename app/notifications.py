@@ -24,41 +24,58 @@ Changed = Callable[[str, Iterable[int]], None]
 _log = logging.getLogger(__name__)
 
 
-async def listen(database: Database, changed: Changed) -> None:
-    """Pass on every notification, for ever; a connection that breaks is made anew."""
-    pause = FIRST_PAUSE
-    while True:
+class Listener:
+    """Passes on every notification, until it is told to stop; a connection that breaks is made anew."""
+
+    def __init__(self, database: Database, changed: Changed) -> None:
+        self._database = database
+        self._changed = changed
+        self._stopping = False
+        self._broken = asyncio.Event()
+
+    def stop(self) -> None:
+        """End `listen`, not amid a connection that is just being made."""
+        self._stopping = True
+        self._broken.set()
+
+    async def listen(self) -> None:
+        """Listen until `stop`."""
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            try:
+                await self._listen_once()
+                pause = FIRST_PAUSE
+            except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
+                _log.warning("no notifications for now, polling goes on: %s", error)
+            except Exception:
+                _log.exception("no notifications for now, polling goes on")
+            if not self._stopping:
+                self._broken.clear()
+                await self._wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _listen_once(self) -> None:
+        """Listen until the connection ends."""
+        engine = self._database.listener()
+        self._broken.clear()
         try:
-            await _listen_once(database, changed)
-            pause = FIRST_PAUSE
-        except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
-            _log.warning("no notifications for now, polling goes on: %s", error)
-        except Exception:
-            _log.exception("no notifications for now, polling goes on")
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+            async with engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                driver.add_termination_listener(lambda _: self._broken.set())
+                await driver.add_listener(CHANNEL, self._heard)
+                while not (self._stopping or self._broken.is_set()):
+                    await self._wait(CHECK_SECONDS)
+                    if not self._broken.is_set():
+                        await driver.execute("SELECT 1")
+        finally:
+            await engine.dispose()
 
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._broken.wait()
 
-async def _listen_once(database: Database, changed: Changed) -> None:
-    """Listen until the connection ends."""
-    engine = database.listener()
-    ended = asyncio.Event()
-
-    def heard(_connection: object, _pid: int, _channel: str, words: str) -> None:
+    def _heard(self, _connection: object, _pid: int, _channel: str, words: str) -> None:
         sender, _, ids = words.partition(":")
         with suppress(ValueError):  # anyone who may connect may notify
-            changed(sender, [int(one) for one in ids.split(",")])
-
-    try:
-        async with engine.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            driver.add_termination_listener(lambda _: ended.set())
-            await driver.add_listener(CHANNEL, heard)
-            while not ended.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(CHECK_SECONDS):
-                        await ended.wait()
-                if not ended.is_set():
-                    await driver.execute("SELECT 1")
-    finally:
-        await engine.dispose()
+            self._changed(sender, [int(one) for one in ids.split(",")])

@@ -6,6 +6,7 @@ no notification comes: from another process on SQLite, or over a connection that
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from app import answers
 from app.db import Database, Unavailable
@@ -17,10 +18,13 @@ _log = logging.getLogger(__name__)
 
 
 async def poll(database: Database, wakeups: WakeUps) -> None:
-    """Look and ring, for ever."""
+    """Look and ring, until this process ends."""
     known: dict[int, tuple[object, ...]] = {}
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
+    while not wakeups.closing.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await wakeups.closing.wait()
+                return
         try:
             known = await _ring_for_changes(database, wakeups, known)
         except Unavailable:

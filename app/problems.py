@@ -16,3 +16,8 @@ class Problem(Exception):
         self.sentence = sentence
         self.form_token = form_token
         self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it says in the head of an answer."""
+        return {"Retry-After": str(self.retry_after)} if self.retry_after else {}

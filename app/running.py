@@ -1,12 +1,14 @@
 """A running answer: what a model has produced of it, and what of that is not stored yet."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from app.answers import Ending, Piece
 from app.providers import Delta
 from app.reasoning import Thinking
+from app.states import Answer
 from app.text import Cleaner
 
 
@@ -65,6 +67,8 @@ class Running:
     """Whether it is not known what the last transaction stored, since it broke."""
     waiting: str | None = None
     """What it waits for, in words, where that is not stored yet."""
+    committed: Answer = field(default_factory=lambda: Answer("generating"))
+    """What is stored of it."""
     unstored_seconds: float | None = None
     _thinking: Thinking = field(default_factory=Thinking)
     _thinking_since: float | None = None
@@ -93,6 +97,7 @@ class Running:
     def go_on_behind(self, text: str, reasoning: str) -> None:
         """Go on with an answer that was interrupted here."""
         self.text, self.reasoning = Unstored(len(text)), Unstored(len(reasoning))
+        self.committed = Answer("generating", text, reasoning)
         self._has_thought = bool(text or reasoning)
 
     def take(self, delta: Delta) -> bool:
@@ -144,11 +149,17 @@ class Running:
             found.append(Piece(self.message_id, "reasoning", self.reasoning.stored, text))
         return found
 
-    def written(self, pieces: Sequence[Piece]) -> None:
-        """Let go of what was stored."""
-        for piece in pieces:
-            growing = self.text if piece.kind == "text" else self.reasoning
-            growing.store_up_to(piece.position + len(piece.text))
+    def written(self, pieces: Sequence[Piece], notes: Mapping[str, Any]) -> None:
+        """Let go of what was stored: these pieces, and these columns of the answer's row."""
+        said = {piece.kind: piece.text for piece in pieces}
+        self.text.store_up_to(self.text.stored + len(said.get("text", "")))
+        self.reasoning.store_up_to(self.reasoning.stored + len(said.get("reasoning", "")))
+        self.committed = replace(
+            self.committed,
+            text=self.committed.text + said.get("text", ""),
+            reasoning=self.committed.reasoning + said.get("reasoning", ""),
+            **notes,
+        )
 
     def _say(self, said: Delta) -> None:
         self._think(said.reasoning)

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATING = 7_201_842
@@ -29,46 +29,58 @@ def check(connection: Connection) -> None:
     raise Wrong(f"The database has {found}; this program needs {head()}. Run `python -m app migrate`.")
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring a database up to date, in one transaction. Raises Wrong for one of a newer program."""
+def upgrade(connection: Connection, path: Path | None = None) -> None:
+    """Bring a database up to date, in one transaction; a SQLite file, at `path`, is copied before.
+
+    Raises Wrong for one of a newer or another program, and where the copy cannot be made.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATING})
     current = _revision(connection)
     if current == head():
         return
     _refuse_newer(current)
+    if path and current:
+        _copy(path, current)
+    elif path and (others := inspect(connection).get_table_names()):
+        raise Wrong(
+            f"{path} is a database of another program (it has a table {others[0]}). Use another DATABASE_URL."
+        )
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def prepare_file(path: Path) -> None:
-    """Make a SQLite file's folder; copy a file of an older schema beside itself, as `chat.db.0002.backup`.
+    """Look at a SQLite file before it is opened, and make its folder; it is not changed.
 
     Raises Wrong for what is no database, for one of a newer program, and where there was a database
-    whose file is gone.
+    whose file is gone or empty.
     """
-    if not path.exists():
-        if Path(f"{path}-wal").exists():
-            raise Wrong(
-                f"{path} is gone, but {path.name}-wal, which belongs to it, is there. Put the file back, or "
-                "remove that one too to begin anew."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return
     try:
+        if is_new(path):
+            # SQLite would remove that file without a word, with all that was written last.
+            if _size(Path(f"{path}-wal")):
+                found = "empty" if path.exists() else "gone"
+                raise Wrong(
+                    f"{path} is {found}, but {path.name}-wal, which belongs to it, is there. Put the file "
+                    "back, or remove that one too to begin anew."
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return
+        if path.is_dir():
+            raise Wrong(f"{path} is a folder and no database. Use another DATABASE_URL.")
         with closing(sqlite3.connect(path, timeout=5)) as connection:
-            current = _revision_of_file(connection)
-            if current in (None, head()):
-                return
-            _refuse_newer(current)
-            backup = path.with_name(f"{path.name}.{current}.backup")
-            if not backup.exists():
-                with closing(sqlite3.connect(f"{backup}.part")) as copy:
-                    connection.backup(copy)
-                Path(f"{backup}.part").rename(backup)
+            _refuse_newer(_revision_of_file(connection))
+    except (sqlite3.OperationalError, OSError) as error:
+        raise Wrong(f"{path} cannot be opened as a database ({error}).") from error
     except sqlite3.DatabaseError as error:
         raise Wrong(f"{path} cannot be opened as a database ({error}). Restore it from a copy.") from error
+
+
+def is_new(path: Path) -> bool:
+    """Whether a database is yet to begin in this file."""
+    return not path.exists() or (path.is_file() and not _size(path))
 
 
 def head() -> str:
@@ -82,6 +94,30 @@ def _refuse_newer(current: str | None) -> None:
             f"The database was written by a newer version of this program (schema {current}; this one knows "
             f"{head()}). Update the program, or use another DATABASE_URL."
         )
+
+
+def _copy(path: Path, revision: str) -> None:
+    """Copy a SQLite file beside itself, as `chat.db.0002.backup`; the caller holds its write lock.
+
+    A copy has that name only once it is whole. It takes the place of an earlier one of that schema.
+    """
+    backup = path.with_name(f"{path.name}.{revision}.backup")
+    part = Path(f"{backup}.part")
+    try:
+        for left_over in (part, Path(f"{part}-journal")):
+            left_over.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(part)) as copy:
+            connection.backup(copy)
+        part.rename(backup)
+    except (sqlite3.Error, OSError) as error:
+        raise Wrong(
+            f"{path} has an older schema ({revision}) and could not be copied to {backup.name} ({error}), so "
+            "it was left as it is."
+        ) from error
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _revision(connection: Connection) -> str | None:

@@ -158,7 +158,7 @@ class Chunk(Table):
 
 
 class Worker(Table):
-    """A process that writes answers. While it has any, `beat` grows at least once a second.
+    """A process that writes answers. While it has any, `beat` grows at least twice a second.
 
     Whether it lives is told by that alone, never by a clock: clocks jump, and differ between hosts.
     """

@@ -6,10 +6,10 @@ from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations
-from app.answers import Answer, Seen
 from app.fragments import page_blocks
 from app.reasoning import thought
 from app.renderings import shown
+from app.states import Answer, Seen
 from app.tables import Message
 
 NOTHING = Markup()

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from app.states import Answer
+
 
 class Bell:
     """What one reader waits on; a ring between two waits is not missed."""
@@ -34,6 +36,10 @@ class WakeUps:
     """The bells of this process, by answer."""
 
     def __init__(self) -> None:
+        self.committed: dict[int, Answer] = {}
+        """What is stored of the answers that this process writes, until they end."""
+        self.closing = asyncio.Event()
+        """Set when this process is ending, so that its readers should go on at another."""
         self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
 
     def ring(self, message_ids: Iterable[int]) -> None:
@@ -41,6 +47,11 @@ class WakeUps:
         for message_id in message_ids:
             for bell in self._bells.get(message_id, ()):
                 bell.ring()
+
+    def close(self) -> None:
+        """Wake every reader, to be told that this process is ending."""
+        self.closing.set()
+        self.ring(self.listened())
 
     def listened(self) -> list[int]:
         """The answers that are being read in this process."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -158,21 +159,23 @@ class Writer:
                 if one.ending:
                     await answers.finish(session, one.running.message_id, one.ending)
             await self._database.notify(session, [one.running.message_id for one in written], self._worker)
-        for one in taken:
+        for one in written:
             one.let_go()
+            if not one.ending:
+                self._wakeups.committed[one.running.message_id] = one.running.committed
         for running in (*(one.running for one in taken), *others):
             if held.get(running.message_id) != running.attempt:
                 self._lose(running)
-
         for one in written:
             if one.ending:
                 self._remove(one.running)
 
     async def _settle_doubt(self, session: AsyncSession, one: "_Taken") -> None:
         """Find out what the transaction that broke has stored, and do not store it again."""
-        text, reasoning = await answers.lengths(session, one.running.message_id)
-        one.running.text.store_up_to(text)
-        one.running.reasoning.store_up_to(reasoning)
+        stored = await answers.whole(session, one.running.message_id)
+        one.running.text.store_up_to(len(stored.text))
+        one.running.reasoning.store_up_to(len(stored.reasoning))
+        one.running.committed = stored
         one.pieces = one.running.pieces()
 
     def _lose(self, running: Running) -> None:
@@ -185,6 +188,7 @@ class Writer:
     def _remove(self, running: Running) -> None:
         if self.running.get(running.message_id) is running:
             del self.running[running.message_id]
+            self._wakeups.committed.pop(running.message_id, None)
         running.stored.set()
 
     def _refused(self, error: Exception) -> None:
@@ -219,14 +223,14 @@ class _Taken:
         return cls(running, running.pieces(), running.ending, running.unstored_seconds, running.waiting)
 
     @property
-    def notes(self) -> dict[str, object]:
+    def notes(self) -> dict[str, Any]:
         """Columns to set."""
         notes = {"reasoning_seconds": self.reasoning_seconds, "waiting": self.waiting}
         return {name: value for name, value in notes.items() if value is not None}
 
     def let_go(self) -> None:
         """Forget what is stored; more may have come meanwhile."""
-        self.running.written(self.pieces)
+        self.running.written(self.pieces, self.notes)
         self.running.doubtful = False
         if self.reasoning_seconds is not None:
             self.running.unstored_seconds = None

@@ -1,6 +1,9 @@
 """The chat as a user sees it: what can be done, and what can be read."""
 
+from bs4 import BeautifulSoup
 from playwright.sync_api import Locator, Page, expect
+
+from app.renderings import shown_blocks
 
 
 class Chat:
@@ -77,3 +80,15 @@ class Chat:
         expect(self.answer.locator(".ending")).to_be_visible()
         expect(self.answer).not_to_have_attribute("aria-busy", "true")
         expect(self.send_button).to_be_visible()
+
+    def expect_whole(self, text: str) -> None:
+        """Wait until the newest answer is complete; it then reads exactly as its text does."""
+        self.expect_complete()
+        place = (self.answer.get_attribute("id") or "").removeprefix("message-")
+        shown: list[str] = self.text.evaluate("prose => [...prose.children].map(block => block.innerHTML)")
+        assert [normal(html) for html in shown] == [normal(html) for html in shown_blocks(place, text)]
+
+
+def normal(html: str) -> str:
+    """HTML written in one of the ways that mean the same."""
+    return str(BeautifulSoup(html, "html.parser"))

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from e2e.chat import Chat
+from e2e.proxies import HttpProxy
 from e2e.server import Server
 from tests.conftest import postgres, postgres_url
 from tests.postgres import Postgres
@@ -17,8 +18,8 @@ from tests.upstream import Upstream
 
 __all__ = ["postgres", "postgres_url"]  # fixtures that these tests share with the others
 
-EXPECTED = "expected-error"
-"""Console messages that a test brings about on purpose."""
+NETWORK = ("ERR_", "SSE", "network error", "Failed to fetch", "htmx:error", "htmx:sse:error")
+"""What a browser says of a network that fails."""
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +65,19 @@ def server(tmp_path: Path, upstream: Upstream) -> Iterator[Server]:
     """The application, asking the scripted model."""
     with Server(tmp_path, openai_base_url=upstream.url, model="scripted") as server:
         yield server
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """How the proxy of a test is bad."""
+    return {}
+
+
+@pytest.fixture
+def proxy(server: Server, options: dict[str, Any]) -> Iterator[HttpProxy]:
+    """A proxy in front of the application, for tests whose `origin` it is."""
+    with HttpProxy(server.port, **options) as proxy:
+        yield proxy
 
 
 class Watch:

@@ -22,7 +22,7 @@ class Server:
 
     def __init__(self, folder: Path, *, module: str = "app", command: str = "serve", **settings: str) -> None:
         self.folder = folder
-        self._module = module
+        self._program = [sys.executable, "-m", module]
         self._command = command
         self._settings = {
             "PORT": "0",
@@ -42,7 +42,7 @@ class Server:
     def start(self) -> None:
         """Start the server and wait until it says where it listens; a port that it had it gets again."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module, self._command],
+            [*self._program, self._command],
             cwd=self.folder,
             env=self._environment(),
             stderr=subprocess.PIPE,
@@ -67,7 +67,7 @@ class Server:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same settings, to its end."""
         return subprocess.run(
-            [sys.executable, "-m", self._module, command],
+            [*self._program, command],
             cwd=self.folder,
             env=self._environment(),
             capture_output=True,
@@ -86,7 +86,7 @@ class Server:
         return self.wait(seconds)
 
     def signal(self, what: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal; nothing happens to a process that has ended."""
         self._process.send_signal(what)
 
     def wait(self, seconds: float) -> int:
@@ -107,10 +107,26 @@ class Server:
         return self._settings["DATABASE_URL"]
 
     @property
+    def alive(self) -> bool:
+        """Whether its process runs, or is frozen."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def cpu_seconds(self) -> float:
         """The processor time that it has used (Linux)."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory_kb(self) -> int:
+        """The memory that it has in use (Linux)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0])
 
     @property
     def port(self) -> int:
@@ -118,10 +134,10 @@ class Server:
         return int(self._settings["PORT"])
 
     def _environment(self) -> dict[str, str]:
+        """In a folder without a .env nothing else of this machine is read."""
         kept = {
             name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")
         }
-        # In a folder without a .env, so that nothing of this machine is read.
         return {**kept, "PYTHONPATH": str(ROOT), **self._settings}
 
     def _read_log(self, stream: IO[str]) -> None:
@@ -136,6 +152,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._to = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
         self._open = True
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
@@ -180,8 +197,12 @@ class Proxy:
         await self._stop.wait()
         server.close()
         self._cut()
+        await asyncio.gather(*self._handlers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if handler := asyncio.current_task():
+            self._handlers.add(handler)
+            handler.add_done_callback(self._handlers.discard)
         if not self._open:
             writer.transport.abort()
             return

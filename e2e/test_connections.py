@@ -95,7 +95,7 @@ def test_a_stream_that_never_began_is_begun_again(chat: Chat, upstream: Upstream
     chat.send("Go")
     expect(chat.answer).to_have_attribute("aria-busy", "true")
 
-    # htmx does not try a first connection again; the answer asks how it is every ten seconds.
+    # htmx does not try a first connection again; after ten seconds the answer fetches itself anew.
     expect(chat.text).to_have_text("One", timeout=15_000)
     upstream.go_on()
 

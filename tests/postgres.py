@@ -145,7 +145,14 @@ class Postgres:
                     ready.set()
         ready.set()  # it has ended; nobody need wait for it any longer
 
-    def _run(self, program: str, *arguments: str, **how: Any) -> None:
+    def query(self, url: str, sql: str) -> str:
+        """What a query in one of the databases gives, as text without decoration."""
+        name = url.partition("@/")[2].partition("?")[0]
+        return self._run(
+            "psql", "-X", "-q", "-A", "-t", "-h", str(self.folder), "-U", USER, "-c", sql, name
+        ).strip()
+
+    def _run(self, program: str, *arguments: str, **how: Any) -> str:
         done = subprocess.run(
             [self._programs / program, *arguments],
             **self._surroundings(),
@@ -156,6 +163,7 @@ class Postgres:
         )
         if done.returncode:
             raise AssertionError(f"{program} failed: {done.stderr}")
+        return str(done.stdout)
 
     def _surroundings(self) -> dict[str, Any]:
         """A folder that every user can be in, English messages, and no setting of this machine's."""

@@ -25,8 +25,8 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
-    {"problems", "readers", "settings", "tables", "providers", "reasoning", "schema", "text", "wakeups"},
-    {"markdown", "db", "static_files"},
+    {"tables", "states", "wakeups", "settings", "providers", "reasoning", "text", "problems", "readers"},
+    {"schema", "db", "refusals", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
     {"generation", "writer", "polling", "growing", "transcript", "events", "templating", "security"},
     {"errors", "deps"},

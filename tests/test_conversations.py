@@ -145,7 +145,7 @@ async def test_a_draft_is_kept_until_its_form_is_sent(database: Database) -> Non
 async def test_who_reads_cannot_write(database: Database) -> None:
     async with database.reading() as session:
         session.add(User(id=3, name="x"))
-        with pytest.raises(DBAPIError, match="read-?only"):
+        with pytest.raises(DBAPIError, match=r"read-?only"):
             await session.flush()
 
 

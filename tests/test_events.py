@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sse_starlette import ServerSentEvent
 
-from app.answers import Answer, Seen
 from app.events import fragment_events, text_events
 from app.fragments import page_blocks
 from app.growing import GrowingPage
 from app.reasoning import thought
 from app.renderings import shown_blocks
+from app.states import Answer, Seen
 from tests.test_fragments import DOCUMENTS, Page, parsed, shown_in
 
 CUTS = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120), st.booleans()), max_size=8)

@@ -216,6 +216,13 @@ def test_a_formatted_answer_is_sent_as_small_changes(text: str) -> None:
     )  # most of it the names of targets; whole blocks would be hundreds of times the text
 
 
+def test_what_is_nested_deep_is_sent_as_one_piece_from_some_depth_on() -> None:
+    text = "> " * 97 + "$a$ " * 25_000
+    sent = PARTIAL.findall(changes("7", shown_blocks("7", text), shown_blocks("7", text[:-8] + "*b*")))
+
+    assert [(target.count(">"), swap) for target, swap, _ in sent] == [(12, "innerMorph")]
+
+
 def test_a_growing_block_is_not_sent_again() -> None:
     text = "word " * 400
 

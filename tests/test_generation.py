@@ -11,11 +11,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations, polling
-from app.answers import Answer
 from app.db import Database
 from app.generation import Answering, Generations
 from app.providers import ChatMessage, Delta, ProviderError, Usage
 from app.providers.scripted import PAUSE, ScriptedProvider
+from app.states import Answer
 from app.tables import Chunk, Message
 from app.wakeups import WakeUps
 

@@ -1,10 +1,12 @@
 """Growth: what is rendered step by step is what is rendered whole, and costs less."""
 
+from textwrap import indent
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.markdown import NOTHING, Rendering, grown, growth, render
+from app.markdown import NOTHING, Rendering, grown, growth, highlighting, render
 from app.markdown.parsers import to_html
 from tests.test_fragments import DOCUMENTS
 
@@ -105,3 +107,24 @@ def test_a_text_that_turns_too_intricate_is_shown_as_it_is() -> None:
 
     assert list(grown(before, text, running=True).blocks) == render(text, running=True)
     assert "too intricate" in render(text)[0]
+
+
+def test_of_very_much_code_the_first_is_in_colours_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(highlighting, "_SECONDS", 60)
+
+    def program(name: str) -> str:
+        return f"```py\n{name} = 1\n" + "x\n" * 7_000 + "```\n\nText.\n\n"
+
+    text = "".join(map(program, "abcdefgh")) + f"- a\n\n{indent(program('i'), '  ')}"
+    blocks = render(text)
+
+    coloured = [name for name in "abcdefghi" if f'{name} <span class="o">=</span>' in "".join(blocks)]
+    assert coloured == list("abcdefg")
+    assert list(in_steps(text, list(range(10_000, len(text), 10_000)), running=False).blocks) == blocks
+
+
+def test_blocks_of_code_within_one_piece_share_what_is_in_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(highlighting, "_SECONDS", 60)
+    item = "- a\n\n  ```py\n" + "  x = 1\n" * 2_500 + "  ```\n"
+
+    assert "".join(render(item * 9)).count('<span class="o">') == 6 * 2_500

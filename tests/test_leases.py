@@ -110,7 +110,8 @@ async def test_a_quiet_answer_beats_by_itself(first: Bench, monkeypatch: pytest.
 
     before = await beat()
     async with asyncio.timeout(10):
-        while await beat() < before + 3:  # noqa: ASYNC110 - a beat is for other processes: they only look
+        # A beat is for other processes, which can only look.
+        while await beat() < before + 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 

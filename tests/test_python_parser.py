@@ -6,7 +6,9 @@ from time import perf_counter
 
 import comrak
 import pytest
+from markdown_it.rules_inline import StateInline
 
+from app.markdown import python_parser, python_rules
 from app.markdown.limits import TooIntricateError
 from app.markdown.python_parser import to_html
 from tests.specifications import FOLDER, Example, examples
@@ -95,6 +97,31 @@ def test_it_gives_up_before_a_reader_waits(text: str) -> None:
 
     assert perf_counter() - start < 10  # a quarter of that on a quiet machine
     assert len(html) < 100 * len(text)
+
+
+@pytest.mark.parametrize("text", ["![" * 25_000, "![www.a" * 7_000, "**\\ ![" * 8_000, "[" * 50_000])
+def test_brackets_without_end_are_soon_given_up(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    skipped = 0
+    count_skip = python_rules.count_skip
+
+    def watched(state: StateInline) -> None:
+        nonlocal skipped
+        skipped += 1
+        count_skip(state)
+
+    monkeypatch.setattr(python_rules, "count_skip", watched)
+    with pytest.raises(TooIntricateError):
+        to_html(text)
+
+    assert 0 < skipped < 3 * len(text) + 50_000  # and not a hundred for each character
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_long_document_is_far_from_too_much(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = path.read_text()
+    monkeypatch.setattr(python_parser, "_STEPS_PER_CHARACTER", 0)
+
+    assert to_html((text * (100_000 // len(text) + 1))[:100_000])
 
 
 @pytest.mark.parametrize("text", [">" * 200, "- " * 200 + "a", "> - " * 100, "a" * 1_000_000, "[" * 100_000])

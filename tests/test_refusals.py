@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import schema
@@ -216,7 +217,7 @@ async def test_a_pool_without_a_connection_to_spare_is_unavailable(
     for _ in holders:
         await enough.acquire()
 
-    with pytest.raises(Unavailable, match="cannot be reached"):
+    with pytest.raises(Unavailable, match="busy"):
         await ask(small)
 
     release.set()
@@ -251,6 +252,17 @@ async def test_a_column_that_another_process_changed_costs_one_try(database: Dat
     with pytest.raises(Unavailable):
         await read()
     await read()
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800"])
+async def test_a_value_that_no_database_takes_is_no_refusal(database: Database, value: object) -> None:
+    statement = "cast(:value as bigint)" if isinstance(value, int) else "cast(:value as text)"
+
+    with pytest.raises((DBAPIError, UnicodeEncodeError)):
+        async with database.writing() as session:
+            await session.execute(text(f"select {statement}"), {"value": value})
+
+    await ask(database)
 
 
 async def test_a_migration_waits_for_another_as_long_as_it_takes(

@@ -14,18 +14,19 @@ from app.markdown.pieces import CODE
 _LONGEST_LABEL = 30
 
 
-def block(piece: str) -> str | None:
+def block(piece: str, highlighted: int) -> str | None:
     """A piece as one well-formed, safe HTML string; None if it is nested too deep for a browser.
 
+    Of its code the first `highlighted` characters, at most, are in colours.
     Remembered, by the size of the piece, so that the memory has a bound.
     """
     if len(piece) <= 2_000:
-        return _finish_small(piece)
-    return _finish_large(piece) if len(piece) <= 100_000 else _finish(piece)
+        return _finish_small(piece, highlighted)
+    return _finish_large(piece, highlighted) if len(piece) <= 100_000 else _finish(piece, highlighted)
 
 
-def _finish(piece: str) -> str | None:
-    rewriter = _Rewriter()
+def _finish(piece: str, highlighted: int) -> str | None:
+    rewriter = _Rewriter(highlighted)
     html = _TAG.sub(rewriter, piece)
     if rewriter.deepest > DEEPEST:
         return None
@@ -41,15 +42,16 @@ _finish_large = lru_cache(maxsize=64)(_finish)
 class _Rewriter:
     """Turns each tag of the parser into ours, keeping count of what is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, highlighted: int) -> None:
         self.deepest = 0
+        self._highlighted = highlighted  # characters of code, still
         self._depth = 0
         self._links: list[bool] = []  # those open, and whether each is shown as a link
 
     def __call__(self, tag: re.Match[str]) -> str:
         match tag["name"]:
             case None:
-                return _other(tag)
+                return _other(tag) if tag["code"] is None else self._code_block(tag)
             case "a":
                 return self._end_of_link() if tag["end"] else self._link(tag["attributes"])
             case "img":
@@ -88,10 +90,21 @@ class _Rewriter:
     def _end_of_link(self) -> str:
         return "</a>" if self._links.pop() else ""
 
+    def _code_block(self, tag: re.Match[str]) -> str:
+        code, language = unescape(tag["code"]), unescape(tag["language"] or "")
+        shown = escape(code)
+        if language and not tag["open"]:
+            self._highlighted -= len(tag["code"])
+            shown = highlight(code, language) if self._highlighted >= 0 else shown
+        label = escape(language[:_LONGEST_LABEL])
+        # Only here `</div><pre>` is written: the controls of a code block are put at that place.
+        return (
+            f'<div class="code"><div class="code-head"><span class="code-language">{label}</span></div>'
+            f"<pre><code>{shown}</code></pre></div>"
+        )
+
 
 def _other(tag: re.Match[str]) -> str:
-    if tag["code"] is not None:
-        return _code_block(tag)
     if tag["math"]:
         return _formula(tag)
     if tag["task"]:
@@ -99,17 +112,6 @@ def _other(tag: re.Match[str]) -> str:
         mark = "☑" if tag["done"] else "☐"
         return f'{"<p>" if tag["paragraph"] else ""}<span class="task">{mark}</span> '
     return ""  # the way back from a footnote: a browser has its own
-
-
-def _code_block(tag: re.Match[str]) -> str:
-    code, language = unescape(tag["code"]), unescape(tag["language"] or "")
-    shown = escape(code) if tag["open"] or not language else highlight(code, language)
-    label = escape(language[:_LONGEST_LABEL])
-    # Only here `</div><pre>` is written: the controls of a code block are put at that place.
-    return (
-        f'<div class="code"><div class="code-head"><span class="code-language">{label}</span></div>'
-        f"<pre><code>{shown}</code></pre></div>"
-    )
 
 
 def _formula(tag: re.Match[str]) -> str:

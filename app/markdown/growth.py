@@ -1,19 +1,22 @@
 """Growth: a text's rendering, got from that of its beginning by rendering only what can have changed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.markdown.blocks import block
 from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import longest, to_html
-from app.markdown.pieces import Piece, code_lines, ends_in_code, split, with_open_code_marked
+from app.markdown.pieces import Piece, code_length, code_lines, ends_in_code, split, with_open_code_marked
 from app.markdown.shields import shielded, unshielded
 from app.markdown.unfinished import completed, without_undecided_end
 from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
 _SETTLED_FROM = 4_000
+# Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
+# same each time, nor for a text in steps as for the whole.
+_MOST_HIGHLIGHTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Rendering:
     settled_text: str = ""
     settled_length: int = 0
     """Of the settled blocks together, in characters."""
+    settled_code: int = 0
+    """How much code that may be highlighted there is in them, in characters."""
 
 
 NOTHING = Rendering()
@@ -55,12 +60,20 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
         # It can make a link of what stands far above it.
         return _grown(NOTHING, text, running=running)
     shown = _as_they_will_read(tail, pieces, defines=defines) if running else pieces
-    blocks = [html for piece in shown if (html := block(piece.html))]
+    blocks = [html for html in _blocks(shown, before.settled_code) if html]
     length = before.settled_length + sum(map(len, blocks))
     if len(blocks) < len(shown) or is_too_large(length, len(text)):
         raise TooIntricateError
     known = replace(before, blocks=(*before.blocks[: before.settled], *blocks))
     return known if defines or not is_clean else _with_more_settled(known, tail, pieces)
+
+
+def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:
+    """The pieces as blocks, where so many characters of code come before them."""
+    for piece in pieces:
+        length = code_length(piece.html)
+        yield block(piece.html, min(length, max(_MOST_HIGHLIGHTED - code, 0)))
+        code += length
 
 
 def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> Rendering:
@@ -72,6 +85,7 @@ def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> 
         settled,
         known.settled_text + text,
         known.settled_length + sum(map(len, known.blocks[known.settled : settled])),
+        known.settled_code + sum(code_length(piece.html) for piece in pieces[:number]),
     )
 
 

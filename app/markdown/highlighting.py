@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html import escape
 from itertools import groupby
-from time import perf_counter
+from time import thread_time
 
+from pygments.lexer import RegexLexerMeta
 from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES, _TokenType
 
@@ -25,10 +26,11 @@ pl powershell prolog proto protobuf ps1 py python python3 r rb rs ruby rust scal
 solidity sql sqlite3 swift tcl terraform tex toml ts tsx typescript vb.net vim xml yaml yml zig zsh
 """
 _LANGUAGES = frozenset(_NAMES.split())
-_LONGEST = 30_000
-_SECONDS = 0.3
-# Many lexers look ahead from each character to the end of a line, or of a row of blanks.
-_TEDIOUS = re.compile(r"[^\n]{1001}|\s{101}")
+_LONGEST = 20_000
+_SECONDS = 0.3  # of work, so that what is in colours does not depend on what else the machine does
+# Many lexers look ahead from each character to the end of a line, or of a row of blanks; that of a console
+# does so in threes.
+_TEDIOUS = re.compile(r"[^\n]{501}|\s{101}")
 
 
 @lru_cache(maxsize=256)
@@ -51,9 +53,9 @@ def highlight(code: str, language: str) -> str:
 
 def _tokens(code: str, language: str) -> Iterator[tuple[_TokenType, str]]:
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    deadline = perf_counter() + _SECONDS
+    deadline = thread_time() + _SECONDS
     for token in lexer.get_tokens(code):
-        if perf_counter() > deadline:
+        if thread_time() > deadline:
             raise TimeoutError
         yield token
 
@@ -70,3 +72,16 @@ def _class(kind: _TokenType) -> str:
     while kind not in STANDARD_TYPES and kind.parent:
         kind = kind.parent
     return STANDARD_TYPES.get(kind, "")
+
+
+def _compiled(lexer: type, regex: object, flags: int, state: str) -> object:
+    """A rule of a lexer that reads the inside of a string, or a name, in one way only."""
+    unambiguous = _AMBIGUOUS.sub(r"\g<0>+", regex) if isinstance(regex, str) else regex
+    return _compiled_as_it_is(lexer, unambiguous, flags, state)
+
+
+# Such as `(\\\\|\\"|[^"])*`: where the end is missing, each backslash would double the time. It is done for
+# all lexers, since one may hand a part of its code to another.
+_AMBIGUOUS = re.compile(r"\((?:\?:)?\\(?:\\\\\\|\\\[0-7\]\+|w)\|[^()]*\)\*(?![?+])")
+_compiled_as_it_is = RegexLexerMeta._process_regex  # type: ignore[attr-defined]  # the stubs lack it
+RegexLexerMeta._process_regex = _compiled  # type: ignore[attr-defined]

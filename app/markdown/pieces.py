@@ -62,6 +62,11 @@ def code_lines(piece: Piece) -> range:
     return range(piece.line, _end_of_code(block) + 1) if block else range(0)
 
 
+def code_length(html: str) -> int:
+    """How long the code is that may be highlighted, in characters."""
+    return sum(len(block["code"]) for block in CODE.finditer(html) if block["language"] and not block["open"])
+
+
 def _end_of_code(block: re.Match[str]) -> int:
     """The last line that a block of code has for certain, if it began with a fence."""
     code = block["code"]

@@ -6,6 +6,7 @@ from html import escape
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import unescapeAll
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.footnote.index import footnote_def
@@ -259,6 +260,14 @@ def _parser() -> MarkdownIt:
         "table", "count", rules.count_line, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     parser.inline.ruler.after("text", "count", rules.count_place)
+    skip = parser.inline.skipToken
+
+    def counted_skip(state: StateInline) -> None:
+        rules.count_skip(state)
+        skip(state)
+
+    # Of what brackets within brackets cost this is most, and no rule sees it.
+    parser.inline.skipToken = counted_skip  # type: ignore[method-assign]
     parser.core.ruler.before("inline", "unfold", rules.unfold)
     parser.inline.ruler.at("text", rules.text)
     parser.inline.ruler.at("strikethrough", rules.strikethrough)

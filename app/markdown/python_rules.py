@@ -28,6 +28,11 @@ def count_place(state: StateInline, silent: bool) -> bool:
     return False
 
 
+def count_skip(state: StateInline) -> None:
+    """Counts how often a place is passed over in search of the end of a bracket."""
+    _count(state.env, 1)
+
+
 def _count(environment: MutableMapping[str, Any], cost: int) -> None:
     environment["steps"] -= cost
     if environment["steps"] < 0:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Header, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -87,7 +87,7 @@ async def complete(
     except Problem as problem:
         if reader is Reader.BROWSER:
             return await conversation_page(
-                request, chat, user, goes_on, status=problem.status, draft=prompt, problem=problem.sentence
+                request, chat, user, goes_on, draft=prompt, problem=problem, form_token=form_token
             )
         raise
     root_path = request.scope.get("root_path", "")
@@ -132,10 +132,20 @@ async def resume(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: See
 
 
 @router.get("/completion/{message_id}/fragments", include_in_schema=False)
-async def fragments(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenInPage) -> Response:
-    """An answer as fragments of HTML for our page, from where the page last saw it."""
+async def fragments(
+    chat: CurrentChat,
+    user: CurrentUser,
+    message_id: Id,
+    seen: SeenInPage,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """An answer as fragments of HTML for our page, from where the page last saw it.
+
+    Without `Last-Event-ID` the page may show more than its address says: some proxies take that header away.
+    """
     states = answers.follow(chat.database, chat.wakeups, user, message_id)
-    return event_stream(fragment_events(message_id, states, seen))
+    events = fragment_events(message_id, states, seen, at_least=last_event_id is None)
+    return event_stream(events, alive=True)
 
 
 @router.post("/completion/{message_id}/stop", include_in_schema=False)

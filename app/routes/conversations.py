@@ -65,13 +65,19 @@ async def _growing_page(
 ) -> AsyncGenerator[str, None]:
     yield before
     growing = GrowingPage(partial(_around_reasoning, request))
-    async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
-        async for state in states:
-            text = await shown(f"{message_id}", state.text, running=state.running)
-            reasoning = await shown(f"{message_id}r", state.reasoning, running=state.thinking)
-            words = thought(state.reasoning_seconds, running=state.running)
-            if html := growing.advance(text, reasoning, words):
-                yield html
+    try:
+        async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
+            async for state in states:
+                text = await shown(f"{message_id}", state.text, running=state.running)
+                reasoning = await shown(f"{message_id}r", state.reasoning, running=state.thinking)
+                words = thought(state.reasoning_seconds, running=state.running)
+                if html := growing.advance(text, reasoning, words):
+                    yield html
+    except answers.Leaving:
+        yield growing.end()
+        yield request.app.state.templates.render(request, "conversations/_leaving.html")
+        yield after
+        return
     yield growing.end()
     async with chat.database.reading() as session:
         message = await conversations.find_message(session, user, message_id)

@@ -1,13 +1,10 @@
 """Demonstrations, kept from the tutorial that this grew from: a stream of tokens, and checked JSON."""
 
-from collections.abc import AsyncIterator
-
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, field_validator
-from sse_starlette import ServerSentEvent
 from starlette.responses import HTMLResponse, Response
 
-from app.events import event_stream, streamed_ai_response
+from app.events import Events, event_stream, streamed_ai_response
 from app.providers import prompt_llm_async
 from app.providers.scripted import Pause, ScriptedProvider
 from app.templating import page
@@ -70,7 +67,7 @@ async def demo(request: Request) -> Response:
     return page(request, "demos/stream.html")
 
 
-def _tokens() -> AsyncIterator[ServerSentEvent]:
+def _tokens() -> Events:
     script: list[str | Pause] = [TOKENS[0]]
     for pause, token in zip(PAUSES, TOKENS[1:], strict=True):
         script += [Pause(pause), token]

@@ -31,16 +31,14 @@ router = APIRouter(include_in_schema=False)
 async def piece(
     request: Request, chat: CurrentChat, user: CurrentUser, reader: CurrentReader, answer: AnswerIfAny
 ) -> Response:
-    """An answer in its final form, with the composer free again; nothing (204) while it is being written.
+    """An answer in its final form, with the composer free again.
 
-    A running answer that nobody watches has lost its stream: it is given again, with a new one.
+    A page that has lost its stream asks for an answer that is being written: that it gets with a new one.
     """
     if answer is None:
         if reader is not Reader.HTMX:
             raise Problem(404, GONE)
         return page(request, "messages/gone.html", form_token=new_form_token())
-    if answer.running and chat.wakeups.readers(answer.id):
-        return Response(status_code=204)
     if not answer.running:
         return await ended_piece(request, chat, user, answer)
     # Not morphed, as an ended one is: only a new element opens a new stream.

@@ -23,17 +23,24 @@ async def conversation_page(
     user: int,
     conversation: Conversation | None,
     *,
-    status: int = 200,
     draft: str | None = None,
-    problem: str = "",
+    problem: Problem | None = None,
+    form_token: str = "",
 ) -> HTMLResponse:
-    """The chat page, of a conversation or of none yet; a `draft` takes the place of the one that is kept."""
-    context = await conversation_context(chat, user, conversation, draft=draft, problem=problem)
-    return page(request, "conversations/show.html", status=status, **context)
+    """The chat page, of a conversation or of none yet; a `draft` takes the place of the one that is kept.
+
+    After a `problem` the form has the token that was sent, which sends nothing twice, unless it is used up.
+    """
+    context = await conversation_context(chat, user, conversation, draft=draft)
+    if problem is None:
+        return page(request, "conversations/show.html", **context)
+    token = problem.form_token or clean_token(form_token) or context["form_token"]
+    context |= {"problem": problem.sentence, "form_token": token}
+    return page(request, "conversations/show.html", status=problem.status, headers=problem.headers, **context)
 
 
 async def conversation_context(
-    chat: Chat, user: int, conversation: Conversation | None, *, draft: str | None = None, problem: str = ""
+    chat: Chat, user: int, conversation: Conversation | None, *, draft: str | None = None
 ) -> dict[str, Any]:
     """What a chat page needs to know."""
     async with chat.database.reading() as session:
@@ -46,7 +53,7 @@ async def conversation_context(
         "entries": entries,
         "running": running(entries),
         "draft": kept if draft is None else draft,
-        "problem": problem,
+        "problem": "",
         "form_token": new_form_token(),
         "model": chat.provider,
     }

@@ -41,9 +41,9 @@ def closed_port() -> Iterator[int]:
         (403, SECRETS, "refused_key", "Check OPENAI_API_KEY"),
         (404, SECRETS, "unknown_model", "“gpt-9”"),
         (400, {**SECRETS, "code": "model_not_found"}, "unknown_model", "“gpt-9”"),
-        (402, SECRETS, "rate_limited", "credit"),
+        (402, SECRETS, "no_credit", "credit"),
         (429, SECRETS, "rate_limited", "more requests"),
-        (429, {**SECRETS, "code": "insufficient_quota"}, "rate_limited", "credit"),
+        (429, {**SECRETS, "code": "insufficient_quota"}, "no_credit", "credit"),
         (400, {**SECRETS, "code": "context_length_exceeded"}, "too_long", "this long"),
         (413, SECRETS, "too_long", "this long"),
         (408, SECRETS, "timeout", "too long"),
@@ -284,3 +284,53 @@ async def test_settings_that_can_never_work_say_so_before_anything_is_asked(
     assert provider.state.name == "unavailable"
     assert words in provider.state.sentence
     assert (await failure_of(provider))[:2] == ("unavailable", provider.state.sentence)
+
+
+@pytest.mark.fault(3)
+@pytest.mark.parametrize(
+    ("status", "retry_after", "least", "most"),
+    [
+        (429, "2", 2, 2),
+        (429, "0", 0, 0),
+        (429, None, 1, 3),
+        (429, "soon", 1, 3),
+        (429, "Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        (500, None, 1, 3),
+        (502, "30", 30, 30),
+        (529, None, 1, 3),
+    ],
+)
+async def test_a_server_that_is_only_busy_says_when_to_ask_again(
+    upstream: Upstream, connect: Connect, status: int, retry_after: str | None, least: float, most: float
+) -> None:
+    upstream.will_fail(status, {}, **({"retry_after": retry_after} if retry_after else {}))
+
+    seconds = await retry_seconds_of(connect())
+
+    assert seconds is not None
+    assert least <= seconds <= most
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "headers"),
+    [
+        (429, {}, {"retry_after": "31"}),
+        (429, {"code": "insufficient_quota"}, {}),
+        (401, {}, {"retry_after": "1"}),
+        (400, {}, {}),
+        (404, {}, {}),
+    ],
+    ids=["later than anyone waits", "no credit", "a refused key", "a refused request", "no such model"],
+)
+async def test_what_would_fail_again_says_never(
+    upstream: Upstream, connect: Connect, status: int, error: dict[str, str], headers: dict[str, str]
+) -> None:
+    upstream.will_fail(status, {"error": error}, **headers)
+
+    assert await retry_seconds_of(connect(key="sk-secret")) is None
+
+
+async def retry_seconds_of(provider: OpenAIProvider) -> float | None:
+    with pytest.raises(ProviderError) as caught:
+        await anext(prompt_llm_async(HELLO, provider=provider))
+    return caught.value.retry_seconds
