@@ -49,6 +49,9 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         make = _sqlite_engine if self.is_sqlite else _postgresql_engine
         self.writer = make(self.url, writes=True)
+        self._reserved = (
+            self.writer if self.is_sqlite else _postgresql_engine(self.url, writes=True, connections=2)
+        )
         self._reader = make(self.url, writes=False)
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self._file: tuple[int, int] | None = None
@@ -100,16 +103,17 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
+    async def writing(self, *, reserved: bool = False) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed, durably, when the block ends without an error.
 
-        Raises Unavailable.
+        On a server, `reserved` is on a connection that no request can take: those which wait for locks must
+        not keep this process from storing answers and from showing that it lives. Raises Unavailable.
         """
         await self._check()
         options = {"deadline": monotonic() + BUSY_SECONDS}
         async with (
             translated(),
-            AsyncSession(self.writer, expire_on_commit=False) as session,
+            AsyncSession(self._reserved if reserved else self.writer, expire_on_commit=False) as session,
             session.begin(),
         ):
             await session.connection(execution_options=options)
@@ -137,8 +141,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._reader.dispose()
-        await self.writer.dispose()
+        for engine in {self._reader, self.writer, self._reserved}:
+            await engine.dispose()
 
     async def _check(self) -> None:
         """See that the database is the one that was opened, and that its schema is this program's."""
@@ -171,7 +175,7 @@ def driver_url(url: str) -> URL:
 _CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}
 
 
-def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
+def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> AsyncEngine:
     # Read in one transaction, an answer's row and its chunks must be of one moment.
     isolation = (
         {"isolation_level": "READ COMMITTED"}
@@ -180,8 +184,8 @@ def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
     )
     return create_async_engine(
         url,
-        pool_size=5,
-        max_overflow=5,
+        pool_size=connections // 2,
+        max_overflow=connections - connections // 2,
         pool_timeout=BUSY_SECONDS,
         pool_pre_ping=True,
         execution_options=isolation,

@@ -115,7 +115,7 @@ class Lookout:
 
     async def _end_those_of(self, worker: str, seen: int | None) -> list[int]:
         asked = monotonic()
-        async with self._database.writing() as session:
+        async with self._database.writing(reserved=True) as session:
             latest = await session.scalar(select(Worker.beat).where(Worker.id == worker).with_for_update())
             if latest != seen or monotonic() - asked > BEAT_SECONDS:
                 # It lives, or could not have written either while this waited for the lock.

@@ -143,7 +143,7 @@ class Writer:
     async def _store(self, taken: Sequence["_Taken"], others: Sequence[Running], *, beats: bool) -> None:
         """Commit what was taken, and see what became of it and of the others."""
         ids = [running.message_id for running in (*(one.running for one in taken), *others)]
-        async with self._database.writing() as session:
+        async with self._database.writing(reserved=True) as session:
             if beats:
                 # First, as who takes this process for dead locks the beat and then the answers.
                 await leases.beat(session, self._worker)

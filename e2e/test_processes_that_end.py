@@ -94,7 +94,8 @@ def test_a_process_that_wakes_up_late_doubles_no_text(pair: Pair) -> None:
     pair.upstream.go_on()
 
     assert (going_on.end(), going_on.text) == ("complete", "First, then the end.")
-    assert (at_a.end(), at_a.text) == ("complete", "First, then the end.")
+    for at in (at_a, answer):
+        assert (at.end(), at.text) == ("complete", "First, then the end.")
     assert text_of(pair.at_a, answer) == "First, then the end."
     pair.upstream.will_say("Here.")
     afterwards = ask(pair.at_a, "Are you well?")

@@ -226,3 +226,31 @@ async def test_who_writes_and_who_ends_lock_in_the_same_order(
 
     assert (await first.end_of(answer)).text == "Half an"
     await first.idle()
+
+
+@pytest.mark.fault(35)
+async def test_requests_that_wait_for_a_lock_keep_no_answer_from_being_stored(
+    first: Bench, provider: ScriptedProvider, store: str
+) -> None:
+    if store.startswith("sqlite"):
+        pytest.skip("one transaction writes at a time")
+    answer = await first.ask()
+    await first.text_of(answer)
+    waiting, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait() -> None:
+        async with first.database.writing() as session:
+            await session.execute(text("select 1"))
+            waiting.release()
+            await over.wait()
+
+    requests = [asyncio.create_task(wait()) for _ in range(10)]
+    for _ in requests:
+        await waiting.acquire()
+
+    provider.go_on()
+    provider.go_on()
+
+    assert (await first.end_of(answer)).text == "Half an answer"
+    over.set()
+    await asyncio.gather(*requests)
