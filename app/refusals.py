@@ -14,7 +14,7 @@ from app import schema
 _PASSING = ("08", "53", "57", "58", "25006", "25P03", "55P03", "40")
 _REFUSING = ("28", "3D000")
 _DAMAGED = ("malformed", "not a database")
-_GONE = "The database cannot be reached. Nothing was stored; please try again in a moment."
+_GONE = "The database cannot be reached. Please try again in a moment."
 _WORDS = (
     (
         ("disk is full", "53100"),

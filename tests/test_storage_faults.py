@@ -15,14 +15,13 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import conversations, db, leases
+from app import conversations, db, leases, writer
 from app.db import Database, Unavailable
 from app.leases import LOOKS, Lookout
 from app.main import create_app
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.settings import Settings
 from app.tables import now
-from app.writer import REFUSED
 from tests.conftest import serving
 from tests.postgres import Postgres
 from tests.storage import Ills, locked
@@ -88,7 +87,7 @@ def refusals() -> Iterator[Refusals]:
 
 def fields(html: str) -> dict[str, str]:
     """What the composer of a page would send."""
-    form = BeautifulSoup(html, "html.parser").select_one("form.composer")
+    form = BeautifulSoup(html, "html.parser").select_one("form:has(textarea[name=prompt])")
     assert form
     area = form.select_one("textarea")
     assert area
@@ -247,7 +246,7 @@ async def test_an_answer_that_no_longer_fits_ends_with_what_is_stored_once_there
 
     ills.now = "well"
     ended = await bench.end_of(answer)
-    assert (ended.status, ended.error) == ("interrupted", REFUSED)
+    assert (ended.status, ended.error) == ("interrupted", writer.REFUSED)
     assert ended.text == "Shown. " + LONG
     assert (await bench.stored(answer)).text == ended.text
     assert rows(path, "pragma integrity_check") == ["ok"]
@@ -343,6 +342,33 @@ async def test_a_clock_that_jumps_ends_no_lease(
 
     ended = await bench.end_of(answer)
     assert (ended.status, ended.text) == ("complete", "One two.")
+
+
+@pytest.mark.fault(39)
+async def test_a_database_that_stays_away_ends_what_is_written(
+    bench: Bench, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    provider.will_say("Kept", PAUSE, " more", PAUSE)
+    answer = await bench.ask()
+    await bench.text_of(answer)
+    writing = Database.writing
+    refused = asyncio.Event()
+
+    def away(self: Database) -> object:
+        refused.set()
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr(Database, "writing", away)
+    provider.go_on()
+    async with asyncio.timeout(10):
+        await refused.wait()
+        await asyncio.gather(*(one.task for one in bench.generations._writer.running.values() if one.task))
+    monkeypatch.setattr(Database, "writing", writing)
+
+    ended = await bench.end_of(answer)
+    assert (ended.status, ended.text, ended.error) == ("interrupted", "Kept more", writer.REFUSED)
 
 
 @pytest.mark.fault(39)
