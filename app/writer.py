@@ -136,6 +136,10 @@ class Writer:
             raise
         except Exception:
             _log.exception("answer %d cannot be stored further", taken.running.message_id)
+            if taken.ending and taken.ending.error == UNSTORABLE:
+                # Not even its end. The lookout ends what its process has forgotten.
+                self._lose(taken.running)
+                return
             taken.running.end(Ending("interrupted"))
             taken.running.give_up(Ending("interrupted", UNSTORABLE))
             self._dirty.set()
