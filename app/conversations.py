@@ -199,6 +199,8 @@ async def go_on(
 
 async def delete(session: AsyncSession, user_id: int, conversation_id: int) -> Sequence[int]:
     """Delete a conversation and all that is in it; the ids of answers that were still being written."""
+    # A prompt that is just being stored is waited for, so that its answer is among those.
+    await _lock(session, user_id, conversation_id)
     mine = (Message.user_id == user_id, Message.conversation_id == conversation_id)
     running = (await session.scalars(select(Message.id).where(*mine, Message.status == "generating"))).all()
     await session.execute(

@@ -1,4 +1,4 @@
-"""The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write; its refusals."""
+"""The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -7,50 +7,31 @@ from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import schema
+from app.refusals import Unavailable, insist_on_right_address, translated
+
+__all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Unavailable", "driver_url"]
 
 BUSY_SECONDS = 5
 """How long a transaction waits before it is refused: for its turn here, and for another's lock."""
+
+IDLE_SECONDS = 3
+"""How long a transaction may do nothing before PostgreSQL ends it.
+
+Else a process that is frozen in the middle of one, or whose host is gone, would keep its answers locked.
+"""
+
+COMMAND_SECONDS = 10
+"""How long a server may take for one statement; longer than a lock is waited for."""
 
 CHANNEL = "answers"
 """PostgreSQL's channel for notifications: the ids of answers that changed."""
 
 LARGEST_NOTIFICATION = 7900
 """In bytes; PostgreSQL takes fewer than 8,000."""
-
-# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, lock, deadlock.
-_PASSING = ("08", "53", "57", "58", "25006", "55P03", "40")
-_DAMAGED = ("malformed", "not a database")
-_GONE = "The database cannot be reached. Please try again in a moment."
-_WORDS = (
-    (
-        ("disk is full", "53100"),
-        "The disk is full, so nothing can be stored. Free some space, then try again.",
-    ),
-    (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
-    (
-        ("locked", "busy", "QueuePool", "55P03"),
-        "The database is busy. Nothing was stored; please try again in a moment.",
-    ),
-    (_DAMAGED, "The database's file is damaged, so nothing can be stored. Restore it from a copy."),
-)
-
-
-class Unavailable(Exception):
-    """The database refuses for now: busy, full, read-only or gone. `str(error)` says so to a person.
-
-    Nothing was stored, or, where a connection broke at a commit, that is not known; whoever tries again
-    must do so in a way that can be done twice.
-    """
-
-    def __init__(self, sentence: str, *, full: bool = False) -> None:
-        super().__init__(sentence)
-        self.full = full
 
 
 class Database:
@@ -68,6 +49,9 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         make = _sqlite_engine if self.is_sqlite else _postgresql_engine
         self.writer = make(self.url, writes=True)
+        self._reserved = (
+            self.writer if self.is_sqlite else _postgresql_engine(self.url, writes=True, connections=2)
+        )
         self._reader = make(self.url, writes=False)
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self._file: tuple[int, int] | None = None
@@ -77,15 +61,16 @@ class Database:
         """Create or bring up to date a database in a file, and look at the schema of a server's.
 
         A server that cannot be reached is looked at when it is first asked for something. Raises
-        schema.Wrong for a schema that this program does not know.
+        schema.Wrong for a schema that this program does not know, and where the server refuses the user or
+        has no such database.
         """
         if self.is_sqlite:
             await self.upgrade()
         else:
             try:
                 await self._check()
-            except Unavailable:
-                return
+            except Unavailable as error:
+                insist_on_right_address(error)
 
     async def upgrade(self) -> None:
         """Bring the schema up to date; a file is made where there is none, and copied before a change.
@@ -94,9 +79,18 @@ class Database:
         """
         if self.path:
             schema.prepare_file(self.path)
-        async with _translated(), self.writer.connect() as connection:
-            await connection.run_sync(schema.upgrade, self.path)
-            await connection.commit()
+        # Another migration is waited for, and a large table may take its time.
+        engine = self.writer if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
+        try:
+            async with translated(), engine.connect() as connection:
+                await connection.run_sync(schema.upgrade, self.path)
+                await connection.commit()
+        except Unavailable as error:
+            insist_on_right_address(error)
+            raise
+        finally:
+            if engine is not self.writer:
+                await engine.dispose()
         if self.is_sqlite:
             self._file = self._identity()
         self._checked = True
@@ -105,20 +99,21 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one committed state and cannot write. Raises Unavailable."""
         await self._check()
-        async with _translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
+        async with translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
             yield session
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
+    async def writing(self, *, reserved: bool = False) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed, durably, when the block ends without an error.
 
-        Raises Unavailable.
+        On a server, `reserved` is on a connection that no request can take: those which wait for locks must
+        not keep this process from storing answers and from showing that it lives. Raises Unavailable.
         """
         await self._check()
         options = {"deadline": monotonic() + BUSY_SECONDS}
         async with (
-            _translated(),
-            AsyncSession(self.writer, expire_on_commit=False) as session,
+            translated(),
+            AsyncSession(self._reserved if reserved else self.writer, expire_on_commit=False) as session,
             session.begin(),
         ):
             await session.connection(execution_options=options)
@@ -146,8 +141,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._reader.dispose()
-        await self.writer.dispose()
+        for engine in {self._reader, self.writer, self._reserved}:
+            await engine.dispose()
 
     async def _check(self) -> None:
         """See that the database is the one that was opened, and that its schema is this program's."""
@@ -158,7 +153,7 @@ class Database:
                     "The database's file was moved or deleted while the server ran, so nothing can be stored."
                 )
         elif not self._checked:
-            async with _translated(), self._reader.connect() as connection:
+            async with translated(), self._reader.connect() as connection:
                 await connection.run_sync(schema.check)
             self._checked = True
 
@@ -177,35 +172,10 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
 
 
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """Raise Unavailable for errors that are the database's state and not our doing."""
-    try:
-        yield
-    except (DBAPIError, OSError, PoolTimeout) as error:
-        if (unavailable := _unavailable(error)) is None:
-            raise
-        raise unavailable from error
+_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}
 
 
-def _unavailable(error: Exception) -> Unavailable | None:
-    if isinstance(error, DBAPIError):
-        words = f"{getattr(error.orig, 'sqlstate', None) or ''} {error.orig}"
-        passing = error.connection_invalidated or words.startswith(_PASSING) or "InterfaceError" in words
-        if not (
-            passing or type(error).__name__ == "OperationalError" or any(one in words for one in _DAMAGED)
-        ):
-            return None
-    else:
-        words = str(error)
-    sentence = next((sentence for signs, sentence in _WORDS if any(sign in words for sign in signs)), _GONE)
-    return Unavailable(sentence, full="full" in sentence)
-
-
-_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": 30}
-
-
-def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
+def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> AsyncEngine:
     # Read in one transaction, an answer's row and its chunks must be of one moment.
     isolation = (
         {"isolation_level": "READ COMMITTED"}
@@ -214,14 +184,18 @@ def _postgresql_engine(url: URL, *, writes: bool) -> AsyncEngine:
     )
     return create_async_engine(
         url,
-        pool_size=5,
-        max_overflow=5,
+        pool_size=connections // 2,
+        max_overflow=connections - connections // 2,
         pool_timeout=BUSY_SECONDS,
         pool_pre_ping=True,
         execution_options=isolation,
         connect_args={
             **_CONNECT,
-            "server_settings": {"application_name": "fastapi-llm", "lock_timeout": f"{BUSY_SECONDS}s"},
+            "server_settings": {
+                "application_name": "fastapi-llm",
+                "lock_timeout": f"{BUSY_SECONDS}s",
+                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            },
         },
     )
 

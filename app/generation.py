@@ -14,7 +14,7 @@ from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers, leases
+from app import answers, leases, schema
 from app.answers import STOPPED, Ending
 from app.db import Database, Unavailable
 from app.leases import LOOK_SECONDS, Lookout
@@ -234,6 +234,7 @@ class Generations:
 
     async def _look_out(self) -> None:
         """End what nobody writes any more, once a second."""
+        told = ""
         while not self._ending.is_set():
             try:
                 if changed := await self._lookout.look(list(self._writer.running)):
@@ -241,6 +242,11 @@ class Generations:
                 if self._lookout.unclaimed:
                     self._claim_now.set()
             except Unavailable:
+                self._lookout.forget()
+            except schema.Wrong as error:
+                # A worker is asked by nobody, so this is where its log says what it waits for.
+                if told != (told := str(error)):
+                    _log.error(told)
                 self._lookout.forget()
             except Exception:
                 _log.exception("the answers of other processes could not be looked after")

@@ -115,7 +115,7 @@ class Lookout:
 
     async def _end_those_of(self, worker: str, seen: int | None) -> list[int]:
         asked = monotonic()
-        async with self._database.writing() as session:
+        async with self._database.writing(reserved=True) as session:
             latest = await session.scalar(select(Worker.beat).where(Worker.id == worker).with_for_update())
             if latest != seen or monotonic() - asked > BEAT_SECONDS:
                 # It lives, or could not have written either while this waited for the lock.
@@ -136,7 +136,8 @@ class Lookout:
     async def _end_lone(self, message_id: int, worker: str | None) -> list[int]:
         ending = Ending("interrupted", STOPPED) if worker else Ending("failed", UNCLAIMED)
         async with self._database.writing() as session:
-            still = await session.scalar(select(Message.worker).where(Message.id == message_id))
+            of_nobody = select(Message.worker).where(Message.id == message_id).with_for_update()
+            still = await session.scalar(of_nobody)
             ended = still == worker and await answers.finish(session, message_id, ending)
             await self._database.notify(session, [message_id], self._worker)
         self._lone.pop(message_id, None)

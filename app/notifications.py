@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import CHANNEL, Database
@@ -44,8 +45,10 @@ class Listener:
             try:
                 await self._listen_once()
                 pause = FIRST_PAUSE
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
                 _log.warning("no notifications for now, polling goes on: %s", error)
+            except Exception:
+                _log.exception("no notifications for now, polling goes on")
             if not self._stopping:
                 self._broken.clear()
                 await self._wait(pause)

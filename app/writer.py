@@ -81,7 +81,7 @@ class Writer:
         """
         tries_left = LAST_TRIES
         while self.running or not self._closing:
-            await _within(BEAT_SECONDS if self.running else None, self._dirty)
+            await _within(self._until_next_beat(), self._dirty)
             self._dirty.clear()
             self._urgent.clear()
             try:
@@ -98,6 +98,10 @@ class Writer:
             self._refused_since = None
             await _within(FLUSH_SECONDS, self._urgent)
 
+    def _until_next_beat(self) -> float | None:
+        """In seconds; None while there is nothing to show life for."""
+        return max(0.0, self._beaten + BEAT_SECONDS - monotonic()) if self.running else None
+
     async def _flush(self) -> None:
         batch = [running for running in self.running.values() if running.dirty]
         beats = bool(self.running) and monotonic() - self._beaten >= BEAT_SECONDS
@@ -105,9 +109,13 @@ class Writer:
             return
         taken = [_Taken.of(running) for running in batch]
         others = [running for running in self.running.values() if beats and not running.dirty]
+        if beats:
+            # Before and not behind it: who asks meanwhile to `look_again` must not be forgotten.
+            self._beaten = monotonic()
         try:
             await self._store(taken, others, beats=beats)
         except Unavailable:
+            self._beaten = 0.0
             for running in batch:
                 running.doubtful = True
             raise
@@ -116,8 +124,6 @@ class Writer:
             _log.exception("answers could not be stored together")
             for one in taken:
                 await self._store_alone(one)
-        if beats:
-            self._beaten = monotonic()
         self._wakeups.ring(running.message_id for running in batch)
         if not self.running:
             self.idle.set()
@@ -130,6 +136,10 @@ class Writer:
             raise
         except Exception:
             _log.exception("answer %d cannot be stored further", taken.running.message_id)
+            if taken.ending and taken.ending.error == UNSTORABLE:
+                # Not even its end. The lookout ends what its process has forgotten.
+                self._lose(taken.running)
+                return
             taken.running.end(Ending("interrupted"))
             taken.running.give_up(Ending("interrupted", UNSTORABLE))
             self._dirty.set()
@@ -137,7 +147,10 @@ class Writer:
     async def _store(self, taken: Sequence["_Taken"], others: Sequence[Running], *, beats: bool) -> None:
         """Commit what was taken, and see what became of it and of the others."""
         ids = [running.message_id for running in (*(one.running for one in taken), *others)]
-        async with self._database.writing() as session:
+        async with self._database.writing(reserved=True) as session:
+            if beats:
+                # First, as who takes this process for dead locks the beat and then the answers.
+                await leases.beat(session, self._worker)
             held = await answers.held(session, self._worker, ids)
             written = [one for one in taken if held.get(one.running.message_id) == one.running.attempt]
             for one in written:
@@ -149,8 +162,6 @@ class Writer:
                     await answers.note(session, one.running.message_id, **one.notes)
                 if one.ending:
                     await answers.finish(session, one.running.message_id, one.ending)
-            if beats:
-                await leases.beat(session, self._worker)
             await self._database.notify(session, [one.running.message_id for one in written], self._worker)
         for one in written:
             one.let_go()

@@ -12,10 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from e2e.chat import Chat
 from e2e.proxies import HttpProxy
 from e2e.server import Server
-from tests.conftest import migrated, postgres, postgres_url
+from tests.conftest import postgres, postgres_url
+from tests.postgres import Postgres
 from tests.upstream import Upstream
 
-__all__ = ["migrated", "postgres", "postgres_url"]  # fixtures that these tests share with the others
+__all__ = ["postgres", "postgres_url"]  # fixtures that these tests share with the others
 
 NETWORK = ("ERR_", "SSE", "network error", "Failed to fetch", "htmx:error", "htmx:sse:error")
 """What a browser says of a network that fails."""
@@ -33,6 +34,23 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     ]
     path = os.environ.get("CHROMIUM_EXECUTABLE") or None
     return {**browser_type_launch_args, "args": arguments, **({"executable_path": path} if path else {})}
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database that `python -m app migrate` has made, to be copied."""
+    url = postgres.new_database()
+    done = Server(tmp_path_factory.mktemp("migrate"), database_url=url).run("migrate")
+    assert (done.returncode, done.stderr) == (0, "")
+    return urlsplit(url).path.removeprefix("/")
+
+
+def new_store(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of a database that several processes can share: in a file, or with tables on a server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{folder}/chat.db"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_database(request.getfixturevalue("migrated"))
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ START_SECONDS = 20
 
 
 class Server:
-    """The real command, `python -m app serve`, on a free port, with settings of its own only."""
+    """The real command, `python -m app serve`, on a free port, with settings of its own only.
+
+    With `command="worker"` it is the one that writes answers for others, and listens nowhere.
+    """
 
     def __init__(self, folder: Path, *, module: str = "app", command: str = "serve", **settings: str) -> None:
         self.folder = folder
@@ -61,10 +64,17 @@ class Server:
         self._log = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._log.start()
 
-    def run(self, command: str) -> None:
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run another command with the same settings, to its end."""
-        arguments = [*self._program, command]
-        subprocess.run(arguments, cwd=self.folder, env=self._environment(), check=True, capture_output=True)
+        return subprocess.run(
+            [*self._program, command],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
 
     def stop(self) -> None:
         """End it as an operator does who does not want to wait, if it has not ended."""
@@ -90,6 +100,11 @@ class Server:
         self._process.kill()
         self._process.wait(5)
         self._log.join(5)
+
+    @property
+    def database_url(self) -> str:
+        """Where it keeps everything."""
+        return self._settings["DATABASE_URL"]
 
     @property
     def alive(self) -> bool:
@@ -127,7 +142,8 @@ class Server:
 
     def _read_log(self, stream: IO[str]) -> None:
         with stream:
-            self.log = stream.read()
+            for line in stream:
+                self.log += line
 
 
 class Proxy:

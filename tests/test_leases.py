@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from app import conversations, leases
-from app.db import Database
+from app import answers, conversations, leases
+from app.answers import Ending
+from app.db import Database, Unavailable
 from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.providers.scripted import PAUSE, ScriptedProvider
-from app.tables import Chunk, Worker
+from app.tables import Chunk, Message, Worker
 from app.wakeups import WakeUps
 from tests.test_generation import USER, Bench
 
@@ -172,3 +173,85 @@ async def test_an_unclaimed_answer_is_taken_up_once(database: Database, provider
         await bench.generations.close()
     assert (ended.status, ended.text) == ("complete", "Here.")
     assert len(provider.asked) == 1
+
+
+@pytest.mark.fault(34)
+async def test_a_process_that_is_stopped_within_a_transaction_keeps_no_answer_locked(
+    first: Bench, lookout: Lookout, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.startswith("sqlite"):
+        pytest.skip("a file's lock is let go of by its process alone")
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+    monkeypatch.setattr("app.db.IDLE_SECONDS", 1)
+    stopped = Database(store)
+    ended: list[int] = []
+
+    async def write_and_stop() -> None:
+        async with stopped.writing() as session:
+            await leases.beat(session, first.generations.worker or "")
+            await answers.held(session, first.generations.worker or "", [answer])
+            while not ended:
+                ended.extend(await look(lookout))
+
+    with pytest.raises(Unavailable):
+        await write_and_stop()
+
+    assert ended == [answer]
+    await stopped.close()
+
+
+@pytest.mark.fault(34)
+async def test_who_writes_and_who_ends_lock_in_the_same_order(
+    first: Bench, provider: ScriptedProvider, store: str
+) -> None:
+    if store.startswith("sqlite"):
+        pytest.skip("one transaction writes at a time")
+    answer = await first.ask()
+    await first.text_of(answer)
+    waits = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+
+    async with first.database.writing() as session, asyncio.timeout(10):
+        await session.scalar(select(Worker.beat).with_for_update())
+        first.generations._writer.look_again()
+        provider.go_on()
+        async with first.database.writer.connect() as other:
+            other = await other.execution_options(isolation_level="AUTOCOMMIT")
+            while not await other.scalar(waits):
+                await session.execute(text("select 1"))
+        # It waits for its beat, and holds no answer meanwhile.
+        await session.execute(select(Message.id).with_for_update(nowait=True))
+        assert await answers.finish(session, answer, Ending("interrupted"))
+
+    assert (await first.end_of(answer)).text == "Half an"
+    await first.idle()
+
+
+@pytest.mark.fault(35)
+async def test_requests_that_wait_for_a_lock_keep_no_answer_from_being_stored(
+    first: Bench, provider: ScriptedProvider, store: str
+) -> None:
+    if store.startswith("sqlite"):
+        pytest.skip("one transaction writes at a time")
+    answer = await first.ask()
+    await first.text_of(answer)
+    waiting, over = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait() -> None:
+        async with first.database.writing() as session:
+            await session.execute(text("select 1"))
+            waiting.release()
+            await over.wait()
+
+    requests = [asyncio.create_task(wait()) for _ in range(10)]
+    for _ in requests:
+        await waiting.acquire()
+
+    provider.go_on()
+    provider.go_on()
+
+    assert (await first.end_of(answer)).text == "Half an answer"
+    over.set()
+    # On a slow machine they have been ended meanwhile, for they do nothing.
+    await asyncio.gather(*requests, return_exceptions=True)

@@ -159,3 +159,13 @@ async def test_what_a_model_was_not_sent_is_told(settings: Settings) -> None:
         page = await client.get("/conversations/1", headers=BROWSER)
 
     assert "the first 2 messages were left out" in select(page, ".remark")[0]
+
+
+async def test_a_page_does_not_wait_for_a_model_that_other_processes_run(store: str) -> None:
+    chat = create_app(Settings(database_url=store, generate_in="worker"))
+    async with serving(chat) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        page = await client.get("/", headers=BROWSER)
+
+    assert attributes(page, "#model", "data-state") == ["ready"]
+    assert "every 1s" not in page.text
+    assert "SmolLM2" in select(page, "#model")[0]

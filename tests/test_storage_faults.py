@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from app import conversations, db, leases, writer
+from app.answers import Ending
 from app.db import Database, Unavailable
 from app.leases import LOOKS, Lookout
 from app.main import create_app
@@ -356,7 +357,7 @@ async def test_a_database_that_stays_away_ends_what_is_written(
     writing = Database.writing
     refused = asyncio.Event()
 
-    def away(self: Database) -> object:
+    def away(self: Database, *, reserved: bool = False) -> object:
         refused.set()
         raise Unavailable("The database is away.")
 
@@ -369,6 +370,24 @@ async def test_a_database_that_stays_away_ends_what_is_written(
 
     ended = await bench.end_of(answer)
     assert (ended.status, ended.text, ended.error) == ("interrupted", "Kept more", writer.REFUSED)
+
+
+@pytest.mark.fault(37)
+async def test_an_answer_whose_end_cannot_be_stored_either_keeps_no_server_from_ending(
+    bench: Bench, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.will_say("Kept", PAUSE)
+    answer = await bench.ask()
+    await bench.text_of(answer)
+
+    def broken(self: Database, *, reserved: bool = False) -> object:
+        raise RuntimeError("No statement of this program makes sense.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writing", broken)
+        bench.generations._writer.running[answer].end(Ending("interrupted"))
+        bench.generations._writer.wake(urgent=True)
+        await bench.idle()
 
 
 @pytest.mark.fault(39)

@@ -68,7 +68,8 @@ class EmbeddedProvider:
         self._first_token_seconds = first_token_seconds
         self._idle_seconds = idle_seconds
         self._slots = asyncio.Semaphore(SLOTS)
-        self._state = State("starting", "The built-in model is starting.")
+        # Where it is never started, since other processes write the answers, nothing is known against it.
+        self._state = State()
         self._settled = asyncio.Event()
         self._server: OpenAIProvider | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -87,6 +88,7 @@ class EmbeddedProvider:
     async def start(self) -> None:
         """Start the child, and whenever it ends start it again, until `close`; returns at once."""
         if self._supervisor is None:
+            self._become(State("starting", "The built-in model is starting."))
             self._supervisor = asyncio.create_task(self._supervise(), name="built-in model")
 
     async def close(self) -> None:

@@ -1,0 +1,84 @@
+"""The database's refusals: which errors are its state and not our doing, and what they are in words."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app import schema
+
+# SQLSTATE: connection, resources (disk full), the operator's doing, the system, read-only, idle for too long,
+# lock, deadlock; and a user or a database that there is not, which only an operator can mend.
+_PASSING = ("08", "53", "57", "58", "25006", "25P03", "55P03", "40")
+_REFUSING = ("28", "3D000")
+_DAMAGED = ("malformed", "not a database")
+_GONE = "The database cannot be reached. Please try again in a moment."
+_WORDS = (
+    (
+        ("disk is full", "53100"),
+        "The disk is full, so nothing can be stored. Free some space, then try again.",
+    ),
+    (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
+    (
+        ("locked", "busy", "QueuePool", "55P03"),
+        "The database is busy. Nothing was stored; please try again in a moment.",
+    ),
+    (_DAMAGED, "The database's file is damaged, so nothing can be stored. Restore it from a copy."),
+)
+
+
+class Unavailable(Exception):
+    """The database refuses for now: busy, full, read-only or gone. `str(error)` says so to a person.
+
+    Nothing was stored, or, where a connection broke at a commit, that is not known; whoever tries again
+    must do so in a way that can be done twice.
+    """
+
+    def __init__(self, sentence: str, *, full: bool = False) -> None:
+        super().__init__(sentence)
+        self.full = full
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Raise Unavailable for errors that are the database's state and not our doing."""
+    try:
+        yield
+    except (DBAPIError, OSError, PoolTimeout) as error:
+        if isinstance(error, DBAPIError) and not _is_passing(error):
+            raise
+        raise _unavailable(error) from error
+
+
+def insist_on_right_address(error: Unavailable) -> None:
+    """Raise schema.Wrong where a server is there, and refuses what only another DATABASE_URL can mend."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError) and _sqlstate(cause).startswith(_REFUSING):
+        reason = str(cause.orig).rpartition(">: ")[2]
+        raise schema.Wrong(f"The database's server refuses what DATABASE_URL says: {reason}.") from error
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    drivers = error.orig.__cause__ if error.orig else None
+    return (
+        error.connection_invalidated
+        or _sqlstate(error).startswith(_PASSING + _REFUSING)
+        or isinstance(error, OperationalError)
+        # Exactly this: it says that a connection is closed, its subclasses that a value makes no sense.
+        or type(drivers) is asyncpg.InterfaceError
+        # Another process migrated; the statement is prepared anew the next time.
+        or isinstance(drivers, asyncpg.InvalidCachedStatementError)
+        or any(sign in str(error.orig) for sign in _DAMAGED)
+    )
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    words = f"{_sqlstate(error)} {error.orig}" if isinstance(error, DBAPIError) else str(error)
+    sentence = next((sentence for signs, sentence in _WORDS if any(sign in words for sign in signs)), _GONE)
+    return Unavailable(sentence, full="full" in sentence)
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
