@@ -212,15 +212,14 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, back}
+        copies = [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))]
         try:
-            await asyncio.wait(
-                [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for one in (writer, back):
                 self._writers.discard(one)
                 one.transport.abort()
+            await asyncio.gather(*copies)
 
 
 async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """`python -m e2e.chaos`: one run, its report; the exit status is 1 where a promise was broken."""
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from time import monotonic
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from e2e.chaos.checks import check
+from e2e.chaos.records import Run
 from e2e.chaos.report import report
 from e2e.chaos.run import Options, chaos
 
@@ -30,7 +32,13 @@ def main(**chosen: Any) -> None:
         if sys.stderr.isatty():
             click.echo(f"\r{line}  ", err=True, nl=False)
 
-    run = asyncio.run(chaos(options, progress))
+    async def until_told_to_end() -> Run:
+        running = asyncio.ensure_future(chaos(options, progress))
+        # As Ctrl-C does: what was started is ended.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        return await running
+
+    run = asyncio.run(until_told_to_end())
     results = check(run)
     click.echo(f"\n{report(run, results, f'chaos {options}: {monotonic() - began:.0f} s')}")
     sys.exit(any(result.violations for result in results))

@@ -161,6 +161,8 @@ class Run:
     faults: Counter[str] = field(default_factory=Counter)
     refusals: Counter[int] = field(default_factory=Counter)
     """Answers to requests that were not what the client hoped for, by HTTP status."""
+    termination_seconds: list[float] = field(default_factory=list)
+    """How long processes took to end that were told to."""
     complaints: Counter[str] = field(default_factory=Counter)
     """Words in the servers' logs that somebody would have to look at."""
     mishaps: list[str] = field(default_factory=list)

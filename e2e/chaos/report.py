@@ -50,6 +50,7 @@ def figures(run: Run) -> dict[str, str]:
         "in the servers' logs": _counts(run.complaints) or "nothing",
         "kill to interrupted": _seconds(wall),
         "  of it with a server there": _seconds(able),
+        "told to end to ended": _seconds(run.termination_seconds),
         "listening to first event": _seconds(resume_seconds(run)),
     }
 

@@ -165,6 +165,7 @@ class World:
             status = -signal.SIGKILL
         seconds = monotonic() - began
         self._keep_log(process)
+        self._run.termination_seconds.append(seconds)
         if status or seconds > TERMINATION_SECONDS:
             self._run.mishaps.append(
                 f"process {process} was told to end: status {status} after {seconds:.1f} s. Its log:\n"
