@@ -24,8 +24,8 @@ if sys.platform != "win32":
     import resource
 
 UNSENT_BYTES = 64 * 1024
-GRACE_SECONDS = 5
-"""How long connections may take to end when the server is stopped."""
+FAREWELL_SECONDS = 2
+"""How long connections may take to end when the server is stopped and their answers have ended."""
 
 
 @click.group()
@@ -40,7 +40,7 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
-    options: dict[str, Any] = {"timeout_graceful_shutdown": GRACE_SECONDS, "server_header": False}
+    options: dict[str, Any] = {"timeout_graceful_shutdown": FAREWELL_SECONDS, "server_header": False}
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
         uvicorn.run(

@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from anyio import CancelScope
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -36,6 +37,8 @@ LARGEST_NOTIFICATION = 7900
 
 class Database:
     """An open database.
+
+    Who is cancelled within a session ends behind it: a query that is cancelled takes its connection along.
 
     SQLite: a write transaction takes the write lock at its beginning (BEGIN IMMEDIATE) and there is one
     connection for writing, so that nothing read in it can be overwritten by somebody else, and
@@ -98,9 +101,10 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session that sees one committed state and cannot write. Raises Unavailable."""
-        await self._check()
-        async with translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
-            yield session
+        with CancelScope(shield=True):
+            await self._check()
+            async with translated(), AsyncSession(self._reader, expire_on_commit=False) as session:
+                yield session
 
     @asynccontextmanager
     async def writing(self, *, reserved: bool = False) -> AsyncIterator[AsyncSession]:
@@ -109,15 +113,17 @@ class Database:
         On a server, `reserved` is on a connection that no request can take: those which wait for locks must
         not keep this process from storing answers and from showing that it lives. Raises Unavailable.
         """
-        await self._check()
-        options = {"deadline": monotonic() + BUSY_SECONDS}
-        async with (
-            translated(),
-            AsyncSession(self._reserved if reserved else self.writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            await session.connection(execution_options=options)
-            yield session
+        engine = self._reserved if reserved else self.writer
+        with CancelScope(shield=True):
+            await self._check()
+            options = {"deadline": monotonic() + BUSY_SECONDS}
+            async with (
+                translated(),
+                AsyncSession(engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                await session.connection(execution_options=options)
+                yield session
 
     async def ping(self) -> None:
         """See that the database answers, and with the right schema. Raises Unavailable, schema.Wrong."""

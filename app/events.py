@@ -29,7 +29,7 @@ SEND_SECONDS = 30
 LARGEST_STEP = 25_000
 """Characters of an answer that one event brings: who is slow and is cut off goes on from the last one."""
 
-FAREWELL_SECONDS = 2
+FAREWELL_SECONDS = 1
 """How long a stream has for its last events when the server is being stopped."""
 
 Events = AsyncGenerator[ServerSentEvent, None]

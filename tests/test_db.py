@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import anyio
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
@@ -70,6 +71,29 @@ async def test_no_update_is_lost_and_readers_never_wait(database: Database) -> N
 
     async with database.reading() as session:
         assert await session.scalar(text("select name from users where id = 1")) == "100"
+
+
+async def test_a_reader_who_leaves_amid_a_query_does_not_take_the_connection_along(
+    database: Database,
+) -> None:
+    counted: list[int] = []
+    asked = anyio.Event()
+    slow = text(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 300000)"
+        " select count(*) from n"
+    )
+
+    async def read() -> None:
+        async with database.reading() as session:
+            asked.set()
+            counted.append(await session.scalar(slow) or 0)
+
+    async with anyio.create_task_group() as readers:
+        readers.start_soon(read)
+        await asked.wait()
+        readers.cancel_scope.cancel()
+
+    assert counted == [300_000]
 
 
 async def test_what_was_committed_survives_losing_power(database: Database) -> None:

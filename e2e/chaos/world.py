@@ -19,7 +19,8 @@ from tests.postgres import Postgres
 
 GRACE_SECONDS = 2
 TERMINATION_SECONDS = GRACE_SECONDS + 3
-"""How long a server may take to end in order: its readers have two seconds after the grace."""
+"""How long a server may take to end in order: its readers have two seconds after the grace, and this
+machine, on which all of it runs at once, one more."""
 
 START_TRIES = 40
 
