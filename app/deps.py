@@ -78,6 +78,7 @@ def current_user() -> int:
 
 MOST_ID = 2**53
 Id = Annotated[int, Path(ge=1, lt=MOST_ID)]
+MessageInQuery = Annotated[int | None, Query(ge=1, lt=MOST_ID)]
 CurrentChat = Annotated[Chat, Depends(chat_of)]
 CurrentUser = Annotated[int, Depends(current_user)]
 CurrentReader = Annotated[Reader, Depends(reader_of)]

@@ -97,14 +97,15 @@ async def complete(
     match reader:
         case Reader.HTMX if up_to_date:
             async with chat.database.reading() as session:
-                context: dict[str, Any] = {
-                    "prompt": await entry(session, user, turn.prompt),
-                    "entry": await entry(session, user, turn.answer),
-                    "conversation": turn.conversation,
-                    "conversations": await conversations.listed(session, user),
-                    "form_token": new_form_token(),
-                    "model": chat.provider,
-                }
+                listed = await conversations.listed(session, user)
+            context: dict[str, Any] = {
+                "prompt": await entry(chat.database, user, turn.prompt),
+                "entry": await entry(chat.database, user, turn.answer),
+                "conversation": turn.conversation,
+                "conversations": listed,
+                "form_token": new_form_token(),
+                "model": chat.provider,
+            }
             headers = {} if goes_on else {"HX-Push-Url": address}
             return page(request, "messages/turn.html", headers=headers, **context)
         case Reader.HTMX:

@@ -3,18 +3,21 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from app import answers, conversations
-from app.deps import Chat, CurrentChat, CurrentConversation, CurrentUser
+from app.deps import GONE, Chat, CurrentChat, CurrentConversation, CurrentReader, CurrentUser, MessageInQuery
 from app.growing import GrowingPage
+from app.problems import Problem
+from app.readers import Reader
 from app.reasoning import thought
 from app.renderings import shown
 from app.routes.pages import conversation_context, conversation_page
-from app.templating import Templates
-from app.transcript import entry
+from app.templating import Templates, page
+from app.transcript import entry, transcript
 
 router = APIRouter()
 
@@ -27,10 +30,25 @@ async def home(request: Request, chat: CurrentChat, user: CurrentUser) -> Respon
 
 @router.get("/conversations/{conversation_id}", include_in_schema=False)
 async def show(
-    request: Request, chat: CurrentChat, user: CurrentUser, conversation: CurrentConversation
+    request: Request,
+    chat: CurrentChat,
+    user: CurrentUser,
+    reader: CurrentReader,
+    conversation: CurrentConversation,
+    until: MessageInQuery = None,
 ) -> Response:
-    """A conversation; an answer that is being written streams in by htmx."""
-    return await conversation_page(request, chat, user, conversation)
+    """The end of a conversation, where htmx streams an answer that is being written; or what is older."""
+    if until is None:
+        return await conversation_page(request, chat, user, conversation)
+    older = await transcript(chat.database, user, conversation.id, until=until)
+    if not older.entries:
+        raise Problem(404, GONE)
+    context: dict[str, Any] = {"conversation": conversation, "transcript": older}
+    if reader is Reader.HTMX:
+        return page(request, "conversations/earlier.html", **context)
+    async with chat.database.reading() as session:
+        listed = await conversations.listed(session, user)
+    return page(request, "conversations/past.html", conversations=listed, model=chat.provider, **context)
 
 
 @router.get("/conversations/{conversation_id}/live", include_in_schema=False)
@@ -81,8 +99,8 @@ async def _growing_page(
     yield growing.end()
     async with chat.database.reading() as session:
         message = await conversations.find_message(session, user, message_id)
-        ended = await entry(session, user, message) if message else None
-    if ended:
+    if message:
+        ended = await entry(chat.database, user, message)
         yield request.app.state.templates.render(request, "messages/_ending.html", entry=ended)
     yield after
 

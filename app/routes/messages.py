@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from app import conversations
+from app import answers, conversations
 from app.deps import (
     GONE,
     AnswerIfAny,
@@ -22,7 +22,6 @@ from app.readers import Reader
 from app.routes.pages import clean_token, ended_piece, form_id, new_form_token, piece_context
 from app.templating import page
 from app.text import clean
-from app.transcript import entry
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,8 +49,8 @@ async def piece(
 async def text(chat: CurrentChat, user: CurrentUser, answer: CurrentAnswer) -> Response:
     """The text of an answer, as the model wrote it."""
     async with chat.database.reading() as session:
-        shown = await entry(session, user, answer)
-    return PlainTextResponse(shown.text)
+        found = await answers.read(session, user, answer.id)
+    return PlainTextResponse(found.text if found else "")
 
 
 @router.post("/draft")

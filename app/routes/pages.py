@@ -12,7 +12,7 @@ from app.problems import Problem
 from app.tables import Conversation, Message
 from app.templating import page
 from app.text import clean
-from app.transcript import Entry, entry, transcript
+from app.transcript import Transcript, entry, transcript
 
 LONGEST_TOKEN = 100
 
@@ -45,13 +45,13 @@ async def conversation_context(
     """What a chat page needs to know."""
     async with chat.database.reading() as session:
         listed = await conversations.listed(session, user)
-        entries = await transcript(session, user, conversation.id) if conversation else []
         kept = await conversations.draft(session, user, conversation.id if conversation else None)
+    shown = await transcript(chat.database, user, conversation.id) if conversation else Transcript()
     return {
         "conversation": conversation,
         "conversations": listed,
-        "entries": entries,
-        "running": running(entries),
+        "transcript": shown,
+        "running": shown.running,
         "draft": kept if draft is None else draft,
         "problem": "",
         "form_token": new_form_token(),
@@ -69,18 +69,14 @@ async def ended_piece(request: Request, chat: Chat, user: int, answer: Message) 
 
 async def piece_context(chat: Chat, user: int, answer: Message) -> dict[str, Any]:
     """What the piece of one answer, and the composer that comes with it, need to know."""
+    shown = await entry(chat.database, user, answer)
     async with chat.database.reading() as session:
         return {
-            "entry": await entry(session, user, answer),
+            "entry": shown,
             "conversation": await conversations.find(session, user, answer.conversation_id),
             "draft": await conversations.draft(session, user, answer.conversation_id),
             "form_token": new_form_token(),
         }
-
-
-def running(entries: list[Entry]) -> Entry | None:
-    """The answer that is being written, if there is one."""
-    return next((entry for entry in entries if entry.message.running), None)
 
 
 def new_form_token() -> str:
