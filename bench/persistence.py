@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from time import monotonic
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, conversations
@@ -62,7 +62,8 @@ async def through(url: str, count: int) -> tuple[list[float], int, float, float]
     database, wakeups = Database(url), WakeUps()
     await database.upgrade()
     commits: list[object] = []
-    event.listen(database.writer.sync_engine, "commit", commits.append)
+    counted = commits.append
+    event.listen(Engine, "commit", counted)
     generations = Generations(database, wakeups, Tokens().stream, asked, answer_limit=1_000_000)
     await generations.open()
     polling = asyncio.create_task(poll(database, wakeups))
@@ -90,6 +91,7 @@ async def through(url: str, count: int) -> tuple[list[float], int, float, float]
 
     await asyncio.gather(*(read(turn.answer.id) for turn in turns))
     seconds, cpu = monotonic() - began, cpu_seconds() - cpu
+    event.remove(Engine, "commit", counted)
     polling.cancel()
     with suppress(asyncio.CancelledError):
         await polling
