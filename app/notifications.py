@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import CHANNEL, Database
@@ -20,6 +20,9 @@ CHECK_SECONDS = 15.0
 
 Changed = Callable[[str, Iterable[int]], None]
 """Is told who changed which answers."""
+
+# The driver's own error too: it loses its way where a connection ends as something is asked of it.
+_BREAKING = (SQLAlchemyError, PostgresError, InterfaceError, InternalClientError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Listener:
             try:
                 await self._listen_once()
                 pause = FIRST_PAUSE
-            except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
+            except _BREAKING as error:
                 _log.warning("no notifications for now, polling goes on: %s", error)
             except Exception:
                 _log.exception("no notifications for now, polling goes on")

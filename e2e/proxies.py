@@ -90,13 +90,12 @@ class HttpProxy(Proxy):
             await asyncio.wait([answering, asking], return_when=asyncio.FIRST_COMPLETED)
             if request.lost:  # Only that the client goes is noticed.
                 await asking
-        except asyncio.CancelledError:
-            return
         finally:
             self._note(request, is_open=False)
-            self._writers -= {writer, back}
+            # They stay among the writers: what was not taken to the end is dropped when the proxy ends.
             for one in (writer, back):
                 one.close()
+            await asyncio.wait([answering, asking])
 
     def _note(self, request: Passing, *, is_open: bool) -> None:
         with self._changed:
