@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from random import uniform
 from typing import Any
 
-import httpx2
+import aiohttp
 
 from app.providers.provider import ProviderError
 
@@ -74,11 +74,11 @@ def of_transport(error: Exception, asked: Asked) -> ProviderError:
             "unreachable", "refused the connection: nothing runs there. Start it, then try again."
         )
     match error:
-        case httpx2.ConnectTimeout():
+        case aiohttp.ConnectionTimeoutError():
             return asked.error("unreachable", "could not be reached in time. Check the network.")
-        case httpx2.ProxyError():
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return asked.error("unreachable", "could not be reached through the proxy that is set.")
-        case httpx2.ConnectError() | httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
             return asked.error("unreachable", "could not be reached. Check the network and OPENAI_BASE_URL.")
         case _:
             return broken_off(asked)

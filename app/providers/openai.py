@@ -4,9 +4,19 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
-import httpx2
+import truststore
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+    encode_basic_auth,
+)
+from yarl import URL
 
 from app.providers import failures
 from app.providers.answer import AnswerReader
@@ -52,25 +62,23 @@ class OpenAIProvider:
         self._naming = asyncio.Lock()
         self._called = called or "the server"
         self._with_key = bool(key)
-        self._client: httpx2.AsyncClient | None = None
+        self._key = (key or "").strip()
+        self._session: ClientSession | None = None
         self._trouble = ""
         try:
-            url = httpx2.URL(base_url.strip().rstrip("/").removesuffix("/chat/completions"))
-        except httpx2.InvalidURL:
-            url = httpx2.URL("")
-        host = url.netloc.decode("ascii")
-        key = (key or "").strip()
-        if url.scheme not in ("http", "https") or not host:
+            self._url = URL(base_url.strip().rstrip("/").removesuffix("/chat/completions"))
+            host = self._url.host_port_subcomponent
+        except ValueError:
+            host = None
+        if not host or self._url.scheme not in ("http", "https"):
             self._trouble = "OPENAI_BASE_URL is no address: it looks like http://127.0.0.1:11434/v1."
             return
         self._called = called or f"the server at {host}"
         self.model = model or host
-        if not (key.isascii() and key.isprintable()):
+        if not (self._key.isascii() and self._key.isprintable()):
             self._trouble = "OPENAI_API_KEY has characters in it that no key has. Copy it again."
-        elif model is None and url.host == "api.openai.com":
+        elif model is None and self._url.host == "api.openai.com":
             self._trouble = "OpenAI has many models: set MODEL to the name of the one to use."
-        else:
-            self._client = _client(url, key)
 
     @property
     def state(self) -> State:
@@ -82,8 +90,9 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client:
-            await self._client.aclose()
+        if self._session:
+            await self._session.close()
+            self._session = None
 
     async def stream(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[Delta, None]:
         """Answer, piece by piece. Closing the generator closes the connection. Raises ProviderError."""
@@ -91,9 +100,8 @@ class OpenAIProvider:
         deadline = now() + self._first_token_seconds
         response = await self._ask(messages, deadline)
         answer = AnswerReader(self._asked)
-        chunks = response.aiter_raw()
         try:
-            while not answer.done and (chunk := await self._next(chunks, deadline, answer)) is not None:
+            while not answer.done and (chunk := await self._next(response, deadline, answer)):
                 was_finished, said = answer.finished, False
                 for delta in answer.feed(chunk):
                     said = said or bool(delta.text or delta.reasoning)
@@ -107,13 +115,13 @@ class OpenAIProvider:
             for delta in answer.end():
                 yield delta
         finally:
-            await response.aclose()
+            response.close()
 
     @property
     def _asked(self) -> Asked:
         return Asked(self._called, self.model, self._with_key)
 
-    async def _ask(self, messages: Sequence[ChatMessage], deadline: float) -> httpx2.Response:
+    async def _ask(self, messages: Sequence[ChatMessage], deadline: float) -> ClientResponse:
         """The open response whose body is the answer."""
         try:
             async with asyncio.timeout_at(deadline):
@@ -135,93 +143,98 @@ class OpenAIProvider:
                 response = await self._request("GET", "models", "application/json")
                 try:
                     listed = failures.parsed(await _beginning(response, MODELS_BYTES))
-                except httpx2.RequestError as error:
+                except ClientError as error:
                     raise failures.of_transport(error, self._asked) from error
                 finally:
-                    await response.aclose()
+                    response.close()
                 name = _first_model(listed)
                 if name is None:
                     raise self._asked.error("unknown_model", "does not say which models it has. Set MODEL.")
                 self._model = self.model = name
             return self._model
 
-    async def _request(self, method: str, path: str, wanted: str, body: object = None) -> httpx2.Response:
+    async def _request(self, method: str, path: str, wanted: str, body: object = None) -> ClientResponse:
         """An open response of the wanted content type. Raises ProviderError for any other."""
-        if self._client is None:
+        if self._trouble:
             raise ProviderError(self._trouble, "unavailable")
+        # Made here, since it belongs to the event loop that is running.
+        session = self._session = self._session or _session(self._url, self._key)
+        # Half a surrogate pair, which JSON from elsewhere may hold, becomes a question mark.
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace") if body else None
+        url = self._url.with_user(None).with_password(None) / path
         try:
-            # Half a surrogate pair, which JSON from elsewhere may hold, becomes a question mark.
-            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace") if body else None
-            request = self._client.build_request(method, path, content=content)
-            response = await self._client.send(request, stream=True)
-        except httpx2.RequestError as error:
+            response = await session.request(method, url, data=content, allow_redirects=False)
+        except ClientError as error:
             raise failures.of_transport(error, self._asked) from error
         try:
-            if response.status_code != 200:
-                logger.warning("%s answered %s with %d", self._called, path, response.status_code)
+            if response.status != 200:
+                logger.warning("%s answered %s with %d", self._called, path, response.status)
                 raise failures.of_status(
-                    response.status_code,
+                    response.status,
                     await _beginning(response, ERROR_BYTES),
                     self._asked,
-                    response.headers.get("retry-after"),
+                    response.headers.get("Retry-After"),
                 )
-            kind = response.headers.get("content-type", wanted).partition(";")[0].strip().lower()
-            if kind != wanted or response.headers.get("content-encoding", "identity") != "identity":
+            packed = response.headers.get("Content-Encoding", "identity") != "identity"
+            if (
+                packed
+                or response.headers.get("Content-Type", wanted).partition(";")[0].strip().lower() != wanted
+            ):
                 raise failures.unreadable(self._asked)
         except BaseException:
-            await response.aclose()
+            response.close()
             raise
         return response
 
-    async def _next(
-        self, chunks: AsyncIterator[bytes], deadline: float, answer: AnswerReader
-    ) -> bytes | None:
-        """What the network brings next; None at the end, or once nothing that matters can come."""
+    async def _next(self, response: ClientResponse, deadline: float, answer: AnswerReader) -> bytes:
+        """All that the network has brought since; empty at the end, or once nothing that matters can come."""
         try:
             async with asyncio.timeout_at(deadline):
-                return await anext(chunks, None)
+                return await response.content.readany()
         except TimeoutError:
             if answer.finished:
-                return None
+                return b""
             if answer.begun:
                 raise failures.fell_silent(self._idle_seconds, self._asked) from None
             raise failures.no_token_yet(self._first_token_seconds, self._asked) from None
-        except httpx2.RequestError as error:
+        except ClientError as error:
             if answer.finished:
-                return None
+                return b""
             raise failures.broken_off(self._asked) from error
 
 
-def _client(url: httpx2.URL, key: str) -> httpx2.AsyncClient:
+def _session(url: URL, key: str) -> ClientSession:
     """A client for one server, which sends it nothing but what it needs."""
-    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
-    at_home = is_loopback(url.host)
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    at_home = is_loopback(url.host or "")
+    # Credentials leave the address, so that no log line holds them, and a key goes before them.
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    return httpx2.AsyncClient(
-        # Credentials leave the address, so that no log line holds them, and a key goes before them.
-        base_url=url.copy_with(username=None, password=None),
-        auth=httpx2.BasicAuth(url.username, url.password) if url.userinfo and not key else None,
+    elif url.user or url.password:
+        headers["Authorization"] = encode_basic_auth(url.user or "", url.password or "", encoding="utf-8")
+    return ClientSession(
         headers=headers,
-        timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-        # A chat pauses for longer than servers keep connections, and llama.cpp's server closes one that it
-        # said it would keep; a new one each time never meets a closed one. The default limit would be 100.
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
-        follow_redirects=False,
-        # What operators set for proxies and certificates counts, except for this machine's own servers.
+        timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        connector=TCPConnector(
+            # A chat pauses for longer than servers keep connections, and llama.cpp's server closes one that
+            # it said it would keep; a new one each time never meets a closed one.
+            force_close=True,
+            limit=0,
+            # What the system trusts. To load it takes 70 ms, and plain HTTP needs none of it.
+            ssl=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.scheme == "https" else True,
+        ),
+        auto_decompress=False,
+        cookie_jar=DummyCookieJar(),
+        # What operators set for proxies counts, except for this machine's own servers.
         trust_env=not at_home,
-        # To load the certificates that are trusted takes 70 ms; plain HTTP to this machine needs none.
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if at_home and url.scheme == "http" else True,
     )
 
 
-async def _beginning(response: httpx2.Response, limit: int) -> bytes:
+async def _beginning(response: ClientResponse, limit: int) -> bytes:
     """A body as far as it is worth reading."""
     body = b""
-    async for chunk in response.aiter_raw():
+    while len(body) <= limit and (chunk := await response.content.readany()):
         body += chunk
-        if len(body) > limit:
-            break
     return body
 
 
