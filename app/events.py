@@ -212,4 +212,18 @@ def _done(status: str) -> ServerSentEvent:
 
 
 def _event(data: str, *, id: str | None = None, event: str | None = None) -> ServerSentEvent:  # noqa: A002 - the field's name
-    return ServerSentEvent(data, id=id, event=event, sep="\n")
+    return _Event(data, id=id, event=event, sep="\n")
+
+
+class _Event(ServerSentEvent):
+    """An event whose lines end in LF alone, as all of ours do: encoded without looking for anything else."""
+
+    def encode(self) -> bytes:
+        """The event's bytes."""
+        data = str(self.data)
+        if "\r" in data:
+            return super().encode()
+        head = f"id: {self.id}\n" if self.id is not None else ""
+        head += f"event: {self.event}\n" if self.event is not None else ""
+        lines = data.replace("\n", "\ndata: ")
+        return f"{head}data: {lines}\n\n".encode()

@@ -24,11 +24,13 @@ class Bell:
 
     async def wait(self, seconds: float) -> None:
         """Return at the next ring, and after `seconds` in any case."""
-        try:
-            async with asyncio.timeout(seconds):
+        if not self._rung.is_set():
+            # It rings by itself then: cheaper than to be cancelled, for what happens for each piece of text.
+            late = asyncio.get_running_loop().call_later(seconds, self._rung.set)
+            try:
                 await self._rung.wait()
-        except TimeoutError:
-            return
+            finally:
+                late.cancel()
         self._rung.clear()
 
 

@@ -146,12 +146,11 @@ class Writer:
 
     async def _store(self, taken: Sequence["_Taken"], others: Sequence[Running], *, beats: bool) -> None:
         """Commit what was taken, and see what became of it and of the others."""
-        ids = [running.message_id for running in (*(one.running for one in taken), *others)]
         async with self._database.writing(reserved=True) as session:
             if beats:
                 # First, as who takes this process for dead locks the beat and then the answers.
                 await leases.beat(session, self._worker)
-            held = await answers.held(session, self._worker, ids)
+            held = await answers.held(session, self._worker)
             written = [one for one in taken if held.get(one.running.message_id) == one.running.attempt]
             for one in written:
                 if one.running.doubtful:

@@ -26,6 +26,9 @@ CONTEXT_LIMIT = re.compile(r"(?:context (?:length|window|size)[^.\d]{0,20}|> )([
 CONTEXT_ASKED = re.compile(r"(?:resulted in|requested(?: about)?|too long:) ([\d,]{1,15})", re.IGNORECASE)
 
 
+# Made once: `json.loads` would make one for each token.
+_DECODER = json.JSONDecoder(strict=False)
+
 UNSTATED_PAUSE = (1.0, 3.0)
 LONGEST_PAUSE = 30.0
 
@@ -110,7 +113,7 @@ def fell_silent(seconds: float, asked: Asked) -> ProviderError:
 def parsed(data: str | bytes) -> object:
     """A JSON document, or None for what is not one. Raw control characters in a text are let through."""
     try:
-        return json.loads(data, strict=False)
+        return _DECODER.decode(data) if isinstance(data, str) else json.loads(data, strict=False)
     except (ValueError, RecursionError):
         return None
 
