@@ -46,8 +46,7 @@ class Chat:
 
         Raises Problem while this server is being stopped.
         """
-        if self.generations.draining:
-            raise Problem(503, STOPPING, retry_after=2)
+        self._insist_on_staying()
         try:
             turn, messages = await self._store(beginning)
         except IntegrityError:
@@ -62,7 +61,13 @@ class Chat:
             turn = await beginning(session)
             fresh = turn is not None and turn.fresh
             messages = await self.generations.prepare(session, turn.answer) if turn and fresh else []
+            # Once more, since this may have waited for its turn: what is not stored can be sent elsewhere.
+            self._insist_on_staying()
         return turn, messages
+
+    def _insist_on_staying(self) -> None:
+        if self.generations.draining:
+            raise Problem(503, STOPPING, retry_after=2)
 
 
 def chat_of(request: Request) -> Chat:

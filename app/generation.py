@@ -8,7 +8,7 @@ readers and stop it; one process writes it (`leases`), and one task in that proc
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing, suppress
 from time import monotonic
 
@@ -28,6 +28,9 @@ MOST_TRIES = 3
 """How often a model is asked for one answer, as long as it has said nothing."""
 STOP_SECONDS = 8.0
 """How long a Stop waits until it is stored."""
+
+CLOSE_SECONDS = 1.0
+"""How long a generator may take to end when the server does."""
 
 BROKEN = "Something went wrong on this server while it was answering."
 UNCLAIMED = "unclaimed"
@@ -108,6 +111,10 @@ class Generations:
         running = Running(answer.id, self._answer_limit, self._clock, answer.attempt)
         running.go_on_behind(answer.text, answer.reasoning)
         self._writer.add(running)
+        if self._ending.is_set():
+            # It was being stored when this process began to end, which would wait for its last word.
+            running.end(Ending("interrupted", STOPPED))
+            return
         running.task = asyncio.create_task(
             self._answer(running, list(messages), self._answering), name=f"answer {answer.id}"
         )
@@ -168,18 +175,18 @@ class Generations:
     async def close(self) -> None:
         """Interrupt what is running, store it, and end the writer."""
         self.draining = True
+        # Told to end, since a query that is cancelled leaves its connection open.
+        self._ending.set()
+        self._claim_now.set()
         running = list(self._writer.running.values())
         for one in running:
             one.end(Ending("interrupted", STOPPED))
-        await asyncio.gather(*(one.task for one in running if one.task), return_exceptions=True)
+        await _ended([one.task for one in running if one.task])
         self._writer.close()
         if not self._tasks:
             return
         writing, *others = self._tasks
         self._tasks = []
-        # Told to end, since a query that is cancelled leaves its connection open.
-        self._ending.set()
-        self._claim_now.set()
         await asyncio.wait(others, timeout=STOP_SECONDS)
         for task in others:
             task.cancel()
@@ -274,6 +281,18 @@ class Generations:
                 (answer, await self._prompting(session, answer))
                 for answer in await leases.claim(session, self._name)
             ]
+            if self.draining:
+                # Whoever takes this process's place can write them to their end.
+                await session.rollback()
+                return False
         for answer, messages in claimed:
             self.start(answer, messages)
         return bool(claimed)
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Wait for tasks that were cancelled; those that do not end are cancelled once more and left."""
+    if tasks:
+        _, stubborn = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        for task in stubborn:
+            task.cancel()
