@@ -54,6 +54,9 @@ class Writer:
 
     def add(self, running: Running) -> None:
         """Store this answer from now on, until it has ended."""
+        if earlier := self.running.get(running.message_id):
+            # Ended by another process, which was not noticed yet, and gone on with here already.
+            self._lose(earlier)
         self.running[running.message_id] = running
         self.idle.clear()
         self._dirty.set()

@@ -88,6 +88,27 @@ async def test_a_late_write_does_not_reach_the_next_attempt(
         assert await session.scalar(select(func.count()).select_from(Chunk)) == 0
 
 
+async def test_an_answer_gone_on_with_where_its_end_was_not_noticed_yet_asks_one_model_only(
+    first: Bench, provider: ScriptedProvider
+) -> None:
+    answer = await first.ask()
+    await first.text_of(answer)
+    before = first.generations._writer.running[answer]
+    provider.will_say(" and more")
+
+    async with first.database.writing() as session:
+        assert await answers.finish(session, answer, Ending("stopped"))
+    async with first.database.writing() as session:
+        turn = await conversations.go_on(session, USER, answer, worker=first.generations.worker)
+    assert turn
+    first.generations.start(turn.answer, [])
+
+    assert (await first.end_of(answer)).text == "Half an and more"
+    assert before.task
+    assert before.task.done()
+    assert before.stored.is_set()
+
+
 async def test_a_process_that_beats_keeps_its_answers(first: Bench, lookout: Lookout) -> None:
     answer = await first.ask()
     await first.text_of(answer)
