@@ -134,11 +134,16 @@ class Lookout:
         return ended
 
     async def _end_lone(self, message_id: int, worker: str | None) -> list[int]:
-        ending = Ending("interrupted", STOPPED) if worker else Ending("failed", UNCLAIMED)
         async with self._database.writing() as session:
-            of_nobody = select(Message.worker).where(Message.id == message_id).with_for_update()
-            still = await session.scalar(of_nobody)
-            ended = still == worker and await answers.finish(session, message_id, ending)
+            columns = select(Message.worker, (Message.text != "").label("has_text"))
+            of_nobody = columns.where(Message.id == message_id).with_for_update()
+            row = (await session.execute(of_nobody)).one_or_none()
+            if worker:
+                ending = Ending("interrupted", STOPPED)
+            else:
+                # What was to be gone on with has a text, and can still be.
+                ending = Ending("interrupted" if row and row.has_text else "failed", UNCLAIMED)
+            ended = row and row.worker == worker and await answers.finish(session, message_id, ending)
             await self._database.notify(session, [message_id], self._worker)
         self._lone.pop(message_id, None)
         return [message_id] if ended else []

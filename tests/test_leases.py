@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from app import answers, conversations, leases
-from app.answers import Ending
+from app.answers import Ending, Piece
 from app.db import Database, Unavailable
 from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.providers.scripted import PAUSE, ScriptedProvider
@@ -177,6 +177,25 @@ async def test_an_answer_that_nobody_takes_up_fails_in_words(database: Database,
     assert failed
     assert failed.status == "failed"
     assert "python -m app worker" in failed.error
+
+
+async def test_an_answer_that_nobody_goes_on_with_keeps_its_text_and_can_be_gone_on_with(
+    database: Database, lookout: Lookout
+) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, USER, prompt="Hi", model="m")
+        await answers.append(session, [Piece(turn.answer.id, "text", 0, "Half")])
+        await answers.finish(session, turn.answer.id, Ending("interrupted"))
+    async with database.writing() as session:
+        await conversations.go_on(session, USER, turn.answer.id)
+
+    assert await look(lookout, UNCLAIMED_LOOKS + 1) == [turn.answer.id]
+
+    async with database.reading() as session:
+        ended = await conversations.find_message(session, USER, turn.answer.id)
+    assert ended
+    assert (ended.status, ended.text, ended.broken) == ("interrupted", "Half", True)
+    assert "python -m app worker" in ended.error
 
 
 async def test_an_unclaimed_answer_is_taken_up_once(database: Database, provider: ScriptedProvider) -> None:
