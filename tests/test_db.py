@@ -8,10 +8,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from app import conversations
+from app import answers, conversations
+from app.answers import STOPPED, Piece
 from app.db import Database
+from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 from app.tables import Table
+from tests.test_generation import Bench
 
 
 async def test_the_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
@@ -52,6 +55,29 @@ async def test_a_database_of_the_first_schema_is_brought_up_to_date_with_all_tha
     await later.close()
     assert message
     assert (message.text, message.reasoning_seconds) == ("Hi", None)
+
+
+async def test_an_answer_that_an_older_program_was_killed_in_is_interrupted_and_not_asked_for_again(
+    settings: Settings, database: Database, provider: ScriptedProvider
+) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, 1, prompt="Hi", model="m")
+        await answers.append(session, [Piece(turn.answer.id, "text", 0, "Half")])
+        for name in ("worker", "attempt", "waiting"):
+            await session.execute(text(f"alter table messages drop column {name}"))
+        await session.execute(text("drop table workers"))
+        await session.execute(text("update alembic_version set version_num = '0002'"))
+
+    later = Database(settings.database_url)
+    await later.upgrade()
+    bench = Bench(later, provider.stream)
+    await bench.generations.open()
+    ended = await bench.end_of(turn.answer.id)
+
+    await bench.generations.close()
+    await later.close()
+    assert (ended.status, ended.text, ended.error) == ("interrupted", "Half", STOPPED)
+    assert not provider.asked
 
 
 async def test_no_update_is_lost_and_readers_never_wait(database: Database) -> None:

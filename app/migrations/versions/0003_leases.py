@@ -18,3 +18,5 @@ def upgrade() -> None:
     op.add_column("messages", sa.Column("worker", sa.String(32)))
     op.add_column("messages", sa.Column("attempt", sa.Integer, nullable=False, server_default="1"))
     op.add_column("messages", sa.Column("waiting", sa.Text, nullable=False, server_default=""))
+    # Else they would be taken up as new, and a model asked again. Of a process that shows no life they end.
+    op.execute("UPDATE messages SET worker = 'before leases' WHERE status = 'generating'")
