@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
 
 from app import conversations
 from app.conversations import Turn
@@ -49,7 +50,7 @@ class Chat:
         self._insist_on_staying()
         try:
             turn, messages = await self._store(beginning)
-        except IntegrityError:
+        except (IntegrityError, StaleDataError):
             # Another was first, with the same form or by deleting what this follows: look again.
             turn, messages = await self._store(beginning)
         if turn and turn.fresh:

@@ -1,7 +1,10 @@
 """Conversations: turns, branches, titles, drafts; each by its owner only."""
 
+import asyncio
+
+import httpx2
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from app import conversations
@@ -140,6 +143,29 @@ async def test_a_draft_is_kept_until_its_form_is_sent(database: Database) -> Non
     await keep("More", turn.conversation.id, "t2")
     assert await kept(turn.conversation.id) == "More"
     assert await kept(None) == ""
+
+
+@pytest.mark.fault(26)
+async def test_a_prompt_that_waits_until_its_conversation_is_deleted_finds_it_gone(
+    client: httpx2.AsyncClient, database: Database, store: str
+) -> None:
+    if store.startswith("sqlite"):
+        pytest.skip("one transaction writes at a time")
+    turn = await ask(database)
+    waits = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+    fields = {"prompt": "And then?", "conversation": str(turn.conversation.id)}
+
+    async with database.writing() as session, asyncio.timeout(10):
+        await conversations.delete(session, USER, turn.conversation.id)
+        sending = asyncio.create_task(client.post("/completion", data=fields))
+        async with database.writer.connect() as other:
+            other = await other.execution_options(isolation_level="AUTOCOMMIT")
+            while not await other.scalar(waits):
+                await session.execute(text("select 1"))
+    answered = await sending
+
+    assert answered.status_code == 404
+    assert "deleted" in answered.json()["detail"]
 
 
 async def test_who_reads_cannot_write(database: Database) -> None:
