@@ -193,7 +193,7 @@ class Generations:
         await asyncio.gather(*others, return_exceptions=True)
         await writing
         self._wakeups.close()
-        with suppress(Unavailable):
+        with suppress(Unavailable, schema.Wrong):
             async with self._database.writing() as session:
                 await leases.leave(session, self._name)
 

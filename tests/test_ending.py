@@ -125,3 +125,17 @@ async def test_what_is_taken_up_when_the_process_ends_is_left_to_the_next(
     assert left
     assert (left.status, left.worker) == ("generating", None)
     assert not provider.asked
+
+
+@pytest.mark.fault(31)
+async def test_a_process_that_waits_for_its_tables_ends_as_any_other(
+    postgres_url: str, provider: ScriptedProvider
+) -> None:
+    without_tables = Database(postgres_url)
+    waiting = Bench(without_tables, provider.stream)
+    await waiting.generations.open()
+
+    await waiting.generations.close()
+
+    assert waiting.wakeups.closing.is_set()
+    await without_tables.close()
