@@ -39,7 +39,11 @@ def create_app(
     A `provider` of one's own says more: its model's name, and whether it is ready.
     """
     settings = settings or Settings()
-    provider = provider or (OwnProvider(generate) if generate else choose_provider(settings))
+    if generate and not provider:
+        provider = OwnProvider(
+            generate, first_token_seconds=settings.first_token_seconds, idle_seconds=settings.idle_seconds
+        )
+    provider = provider or choose_provider(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

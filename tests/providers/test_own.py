@@ -1,0 +1,53 @@
+"""A generator of one's own: whichever way it answers, and for as long as it says something."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from app.providers import ChatMessage, Delta, ProviderError, prompt_llm_async
+from app.providers.own import OwnProvider
+from tests.providers.conftest import HELLO
+
+
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("pieces", [[], ["", Delta(finish="stop")]])
+async def test_one_that_does_not_begin_is_given_up(pieces: list[str | Delta]) -> None:
+    closed = asyncio.Event()
+
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str | Delta, None]:
+        try:
+            for piece in pieces:
+                yield piece
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    provider = OwnProvider(my_model, first_token_seconds=0.1)
+    with pytest.raises(ProviderError, match="My model did not begin to answer"):
+        [delta async for delta in prompt_llm_async(HELLO, provider=provider)]
+
+    assert closed.is_set()
+
+
+@pytest.mark.fault(7)
+async def test_one_that_falls_silent_is_given_up_with_what_it_said() -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "Half"
+        await asyncio.Event().wait()
+
+    provider = OwnProvider(my_model, idle_seconds=0.1)
+    async with aclosing(prompt_llm_async(HELLO, provider=provider)) as said:
+        assert await anext(said) == Delta(text="Half")
+        with pytest.raises(ProviderError, match="fell silent"):
+            await anext(said)
+
+
+async def test_its_own_timeout_is_its_own_fault() -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "Half"
+        raise TimeoutError("of its own")
+
+    with pytest.raises(TimeoutError, match="of its own"):
+        [delta async for delta in prompt_llm_async(HELLO, provider=OwnProvider(my_model))]
