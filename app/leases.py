@@ -104,6 +104,9 @@ class Lookout:
         for worker, (beat, looks) in list(self._beats.items()):
             if looks >= LOOKS:
                 changed += await self._end_those_of(worker, beat)
+        if any(looks == LOOKS - 1 for _, looks in self._beats.values()) and not await self._can_write():
+            # Those who live waited too, and may be behind this process when it is their turn.
+            self._beats.clear()
         for message_id, looks in list(self._lone.items()):
             if looks >= (LOOKS if lone[message_id] else UNCLAIMED_LOOKS):
                 changed += await self._end_lone(message_id, lone[message_id])
@@ -112,6 +115,12 @@ class Lookout:
     def _looks_at(self, worker: str, beat: int | None) -> int:
         before, looks = self._beats.get(worker, (beat, -1))
         return looks + 1 if before == beat else 0
+
+    async def _can_write(self) -> bool:
+        """Whether who lives could have shown it: on SQLite one transaction keeps all others waiting."""
+        asked = monotonic()
+        async with self._database.writing(reserved=True):
+            return monotonic() - asked <= BEAT_SECONDS
 
     async def _end_those_of(self, worker: str, seen: int | None) -> list[int]:
         asked = monotonic()

@@ -13,6 +13,7 @@ from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.tables import Chunk, Message, Worker
 from app.wakeups import WakeUps
+from tests.storage import locked
 from tests.test_generation import USER, Bench
 
 STORES = ("sqlite", "postgresql")
@@ -146,6 +147,27 @@ async def test_looks_that_could_not_be_taken_do_not_count(first: Bench, lookout:
         lookout.forget()
 
     assert (await first.stored(answer)).status == "generating"
+
+
+@pytest.mark.fault(35)
+async def test_looks_while_another_holds_the_lock_do_not_count(
+    first: Bench, lookout: Lookout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = first.database.path
+    if path is None:
+        pytest.skip("there a transaction keeps only rows of its own")
+    answer = await first.ask()
+    await first.text_of(answer)
+    await first.hold_up()
+    monkeypatch.setattr("app.db.BUSY_SECONDS", 0.1)
+
+    # Before the last one, so that who waits for the lock is let in before the answer could be ended.
+    with locked(path), pytest.raises(Unavailable):
+        await look(lookout, LOOKS)
+    lookout.forget()
+
+    assert await look(lookout, LOOKS) == []
+    assert await look(lookout, 1) == [answer]
 
 
 async def test_an_answer_that_its_own_process_forgot_is_interrupted(database: Database) -> None:
