@@ -11,12 +11,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
   $$p -c 'import sys,venv,ensurepip; sys.exit(sys.version_info<(3,11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint lock bench chaos screenshots clean
+.PHONY: help setup run dev test lint lock bench chaos screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(VENV)/.run $(VENV)/.model ## Set up what is missing, then start the chat on http://127.0.0.1:8000
+setup: $(VENV)/.run $(VENV)/.model ## Set up what is missing, and start nothing: for a server, before its first start and each update
+
+run: setup ## Set up what is missing, then start the chat on http://127.0.0.1:8000
 	@exec $(BIN)/python -m app serve
 
 dev: $(VENV)/.dev $(VENV)/.model ## The same, restarted when a Python file changes; templates are read anew for each page

@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import errno
 import logging
 import signal
 import sys
@@ -18,6 +19,7 @@ from app import schema
 from app.db import Database, Unavailable
 from app.main import create_app, running_chat
 from app.providers import choose_provider
+from app.refusals import reason
 from app.settings import Settings
 
 if sys.platform != "win32":
@@ -155,20 +157,30 @@ def _opened(settings: Settings, *, migrates: bool = False) -> None:
     """
 
     async def opened() -> None:
-        database = Database(settings.database_url)
         new = database.path and schema.is_new(database.path)
         try:
-            await (database.upgrade() if migrates else database.open())
+            away = await (database.upgrade() if migrates else database.open())
         finally:
             await database.close()
+        if away:
+            click.echo(f"fastapi-llm: the database is waited for. {_in_full(away, database)}", err=True)
         if new:
             click.echo(f"fastapi-llm: began a new database, {database.path}", err=True)
 
+    database = Database(settings.database_url)
     try:
         asyncio.run(opened())
-    except (schema.Wrong, Unavailable) as error:
+    except schema.Wrong as error:
         click.echo(str(error), err=True)
         sys.exit(2)
+    except Unavailable as error:
+        click.echo(_in_full(error, database), err=True)
+        sys.exit(2)
+
+
+def _in_full(error: Unavailable, database: Database) -> str:
+    """A refusal with what readers need not know: where the database is, and what it or its driver said."""
+    return f"{error} ({database.place}: {reason(error)})"
 
 
 def _bound(host: str, port: int) -> socket:
@@ -181,7 +193,10 @@ def _bound(host: str, port: int) -> socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        click.echo(f"Cannot listen on {host}, port {port}: {error.strerror}. PORT takes another.", err=True)
+        other = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+        click.echo(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. {other} takes another.", err=True
+        )
         sys.exit(2)
     return listening
 

@@ -57,15 +57,16 @@ class Database:
         )
         self._reader = make(self.url, writes=False)
         self.path = Path(self.url.database or "") if self.is_sqlite else None
+        self.place = str(self.path or _server(self.url))
         self._file: tuple[int, int] | None = None
         self._checked = False
 
-    async def open(self) -> None:
+    async def open(self) -> Unavailable | None:
         """Create or bring up to date a database in a file, and look at the schema of a server's.
 
-        A server that cannot be reached is looked at when it is first asked for something. Raises
-        schema.Wrong for a schema that this program does not know, and where the server refuses the user or
-        has no such database.
+        A server that cannot be reached, which is told, is looked at when it is first asked for something.
+        Raises schema.Wrong for a schema that this program does not know, and where the server refuses the
+        user or has no such database.
         """
         if self.is_sqlite:
             await self.upgrade()
@@ -74,6 +75,8 @@ class Database:
                 await self._check()
             except Unavailable as error:
                 insist_on_right_address(error)
+                return error
+        return None
 
     async def upgrade(self) -> None:
         """Bring the schema up to date; a file is made where there is none, and copied before a change.
@@ -172,10 +175,18 @@ class Database:
 
 
 def driver_url(url: str) -> URL:
-    """The URL that people write, with the driver that we use."""
+    """The URL that people write, with the driver that we use, which calls `sslmode` something else."""
     parsed = make_url(url)
+    if mode := parsed.query.get("sslmode"):
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     sqlite = parsed.get_backend_name() == "sqlite"
     return parsed.set(drivername="sqlite+aiosqlite" if sqlite else "postgresql+asyncpg")
+
+
+def _server(url: URL) -> str:
+    """Where a server is: its name or the folder of its socket, and its port."""
+    host = url.host or url.query.get("host") or "this machine"
+    return f"{host}:{url.port or url.query.get('port', 5432)}"
 
 
 _CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}

@@ -49,9 +49,9 @@ class Listener:
                 await self._listen_once()
                 pause = FIRST_PAUSE
             except _BREAKING as error:
-                _log.warning("no notifications for now, polling goes on: %s", error)
+                _log.warning("the database sends no notifications for now, it is polled: %s", error)
             except Exception:
-                _log.exception("no notifications for now, polling goes on")
+                _log.exception("the database sends no notifications for now, it is polled")
             if not self._stopping:
                 self._broken.clear()
                 await self._wait(pause)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -53,23 +54,34 @@ async def translated() -> AsyncIterator[None]:
 
 
 def insist_on_right_address(error: Unavailable) -> None:
-    """Raise schema.Wrong where a server is there, and refuses what only another DATABASE_URL can mend."""
+    """Raise schema.Wrong for what only another DATABASE_URL can mend: a server or the driver refuses it."""
     cause = error.__cause__
-    if isinstance(cause, DBAPIError) and _sqlstate(cause).startswith(_REFUSING):
-        reason = str(cause.orig).rpartition(">: ")[2]
-        raise schema.Wrong(f"The database's server refuses what DATABASE_URL says: {reason}.") from error
+    if not isinstance(cause, DBAPIError):
+        return
+    if _sqlstate(cause).startswith(_REFUSING):
+        raise schema.Wrong(
+            f"The database's server refuses what DATABASE_URL says: {reason(error)}."
+        ) from error
+    if isinstance(_drivers(cause), ClientConfigurationError):
+        raise schema.Wrong(f"DATABASE_URL cannot be used: {reason(error)}.") from error
+
+
+def reason(error: Unavailable) -> str:
+    """What the database or its driver said, for whoever runs the server: it is not for readers."""
+    cause = error.__cause__
+    return str(cause.orig if isinstance(cause, DBAPIError) else cause).rpartition(">: ")[2]
 
 
 def _is_passing(error: DBAPIError) -> bool:
-    drivers = error.orig.__cause__ if error.orig else None
+    drivers = _drivers(error)
     return (
         error.connection_invalidated
         or _sqlstate(error).startswith(_PASSING + _REFUSING)
         or isinstance(error, OperationalError)
         # Exactly this: it says that a connection is closed, its subclasses that a value makes no sense.
         or type(drivers) is asyncpg.InterfaceError
-        # Another process migrated; the statement is prepared anew the next time.
-        or isinstance(drivers, asyncpg.InvalidCachedStatementError)
+        # An address that makes no sense; or another process migrated, and it is prepared anew the next time.
+        or isinstance(drivers, (ClientConfigurationError, asyncpg.InvalidCachedStatementError))
         or any(sign in str(error.orig) for sign in _DAMAGED)
     )
 
@@ -78,6 +90,10 @@ def _unavailable(error: Exception) -> Unavailable:
     words = f"{_sqlstate(error)} {error.orig}" if isinstance(error, DBAPIError) else str(error)
     sentence = next((sentence for signs, sentence in _WORDS if any(sign in words for sign in signs)), _GONE)
     return Unavailable(sentence, full="full" in sentence)
+
+
+def _drivers(error: DBAPIError) -> BaseException | None:
+    return error.orig.__cause__ if error.orig else None
 
 
 def _sqlstate(error: DBAPIError) -> str:

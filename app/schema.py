@@ -52,7 +52,7 @@ def upgrade(connection: Connection, path: Path | None = None) -> None:
 
 
 def prepare_file(path: Path) -> None:
-    """Look at a SQLite file before it is opened, and make its folder; it is not changed.
+    """Look at a SQLite file before it is opened; a new one is made, empty, and so is its folder.
 
     Raises Wrong for what is no database, for one of a newer program, and where there was a database
     whose file is gone or empty.
@@ -67,6 +67,7 @@ def prepare_file(path: Path) -> None:
                     "back, or remove that one too to begin anew."
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()  # says why it cannot be made, where SQLite says only that it cannot
             return
         if path.is_dir():
             raise Wrong(f"{path} is a folder and no database. Use another DATABASE_URL.")

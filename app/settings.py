@@ -8,6 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+POSTGRESQL_OPTIONS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
+"""What may come behind the `?` of a database's address."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -97,7 +102,19 @@ class Settings(BaseSettings):
             raise ValueError(
                 "this is neither sqlite:///path/to/file nor postgresql://user:password@host/name"
             )
-        return value.replace("postgres://", "postgresql://", 1)
+        value = value.replace("postgres://", "postgresql://", 1)
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError):
+            url = None
+        if url is None or "@" in (url.host or ""):
+            raise ValueError(
+                "this is no address; in a password @ is written %40, / is %2F, : is %3A, % is %25"
+            )
+        if url.get_backend_name() == "postgresql" and (unknown := set(url.query) - POSTGRESQL_OPTIONS):
+            known = ", ".join(sorted(POSTGRESQL_OPTIONS))
+            raise ValueError(f"it has an option that is not known, {min(unknown)}; these are: {known}")
+        return value
 
     @model_validator(mode="after")
     def _insist_to_leave_loopback(self) -> Self:

@@ -30,7 +30,7 @@ class Server:
             **{name.upper(): value for name, value in settings.items()},
         }
         self.url = ""
-        self.log = ""
+        self.said_first, self.log = "", ""
 
     def __enter__(self) -> Self:
         self.start()
@@ -49,9 +49,9 @@ class Server:
             text=True,
         )
         assert self._process.stderr
-        said: list[str] = []
+        self.said_first = ""
         for line in self._process.stderr:
-            said.append(line)
+            self.said_first += line
             if address := re.search(r"http://\S+:(\d+)", line):
                 self.url, self._settings["PORT"] = address.group(), address.group(1)
                 break
@@ -60,7 +60,7 @@ class Server:
         else:
             self._process.wait(5)
             self._process.stderr.close()
-            raise AssertionError("the server did not start: " + "".join(said))
+            raise AssertionError(f"the server did not start: {self.said_first}")
         self._log = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
         self._log.start()
 

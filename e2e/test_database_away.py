@@ -182,6 +182,10 @@ def test_a_server_that_starts_before_its_database_waits_for_it_and_for_its_table
     mortal.stop()
     with server, client(server) as api:
         assert "cannot be reached" in wait_ready(api, ready=False)
+        assert (
+            "the database is waited for. The database cannot be reached. Please try again in a moment. ("
+            f"{mortal.folder}:5432: " in server.said_first
+        )
         assert api.get("/").status_code == 503
         mortal.start()
         while "python -m app migrate" not in wait_ready(api, ready=False):

@@ -40,6 +40,30 @@ def test_a_setting_that_makes_no_sense_is_refused_in_one_line(
     assert len(result.output.strip().splitlines()) == 1
 
 
+def test_a_host_that_is_not_this_machines_is_to_be_changed_and_not_the_port() -> None:
+    environment = {"HOST": "192.0.2.1", "OPEN_TO_NETWORK": "true", "PORT": "0"}
+
+    result = CliRunner().invoke(main, ["serve"], env=environment)
+
+    assert result.exit_code == 2
+    assert "HOST takes another" in result.output
+
+
+@pytest.mark.fault(39)
+def test_a_server_that_cannot_be_reached_is_named_to_whoever_migrates() -> None:
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        environment = {"DATABASE_URL": f"postgresql://chat:secret@{place}/chat"}
+
+        result = CliRunner().invoke(main, ["migrate"], env=environment)
+
+    assert result.exit_code == 2
+    assert f"cannot be reached. Please try again in a moment. ({place}: [Errno" in result.output
+    assert "secret" not in result.output
+    assert len(result.output.splitlines()) == 1
+
+
 def test_a_port_that_is_taken_is_named_before_anything_is_opened(tmp_path: Path) -> None:
     with socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -228,11 +228,12 @@ async def test_a_pool_without_a_connection_to_spare_is_unavailable(
 
 @pytest.mark.parametrize("begin", [Database.open, Database.upgrade])
 async def test_what_only_other_settings_can_mend_is_said_at_the_start(
-    mortal: Postgres, begin: Callable[[Database], Awaitable[None]]
+    mortal: Postgres, begin: Callable[[Database], Awaitable[object]]
 ) -> None:
     for url, reason in (
         (mortal.url_of("elsewhere"), 'database "elsewhere" does not exist'),
         (mortal.url.replace("chat@", "nobody@"), 'role "nobody" does not exist'),
+        (f"{mortal.url.replace('chat@', 'chat@127.0.0.1')}&sslmode=perhaps", "must be one of"),
     ):
         database = Database(url)
         with pytest.raises(schema.Wrong, match=reason):

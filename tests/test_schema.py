@@ -178,6 +178,16 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(path: Path) -> None:
 
 
 @pytest.mark.fault(38)
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_told_in_one_line_with_the_reason() -> None:
+    done = run(Path("/proc/self/chat.db"), "serve")
+
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "/proc/self/chat.db cannot be opened as a database ([Errno" in done.stderr
+
+
+@pytest.mark.fault(38)
 def test_a_new_database_is_begun_with_a_line_that_says_so_and_only_then(path: Path) -> None:
     first, second = run(path, "migrate"), run(path, "migrate")
 

@@ -63,11 +63,40 @@ def test_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().allowed_hosts == ("chat.example", "other.example")
 
 
-def test_another_database_than_sqlite_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://x")
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("mysql://x", "neither sqlite"),
+        ("postgresql://user:password@host:many/name", "this is no address"),
+        ("postgresql://user:p@ssword@host/name", "in a password @ is written %40"),
+        ("postgresql://user:password@host/name?channel_binding=require", "not known, channel_binding"),
+    ],
+)
+def test_an_address_that_is_no_databases_is_refused_with_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, address: str, sentence: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
 
-    with pytest.raises(ValidationError, match="sqlite"):
+    with pytest.raises(ValidationError, match=sentence) as caught:
         Settings()
+
+    assert "p@ss" not in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:p%40ssword@host:5433/name",
+        "postgresql://user@/name?host=/run/postgresql",
+        "postgres://user:password@host/name?sslmode=require",
+    ],
+)
+def test_an_address_may_have_what_hosts_of_databases_give(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+
+    assert Settings().database_url.startswith("postgresql://")
 
 
 def test_the_documented_settings_are_the_settings() -> None:

@@ -16,7 +16,10 @@ from typing import Any
 
 def main() -> None:
     """Serve until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the application, which then ends this.
+    # Ctrl-C, and systemd's SIGTERM, come to every process of ours. They are for the application, which may
+    # let answers come to their end first, and then ends this.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
     # What the engine prints belongs in the log; our line keeps standard output for itself.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -82,6 +82,19 @@ async def test_a_killed_child_interrupts_its_answer_and_another_takes_its_place(
     assert len(await first_pieces(embedded)) == 3
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_every_process_of_the_application_leaves_its_answer_to_the_application(
+    embedded: EmbeddedProvider, how: signal.Signals
+) -> None:
+    async with aclosing(prompt_llm_async(HELLO, provider=embedded)) as deltas:
+        await anext(deltas)
+        assert embedded.pid
+        os.kill(embedded.pid, how)
+        rest = [delta async for delta in deltas]
+
+    assert [delta.finish for delta in rest if delta.finish] in (["stop"], ["length"])
+
+
 async def test_closing_within_an_answer_ends_the_child_at_once(embedded: EmbeddedProvider) -> None:
     async with aclosing(prompt_llm_async(LONG_STORY, provider=embedded)) as deltas:
         await anext(deltas)
