@@ -6,7 +6,7 @@ uvicorn waits for ever, and keeps heads of any length in memory. A proxy in fron
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 * 1024
 MOST_WAITING = 20
@@ -28,6 +28,7 @@ class Connection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._unread = 0
+        self._cycles: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Begin to wait for a request."""
@@ -39,6 +40,10 @@ class Connection(HttpToolsProtocol):
         self._wait_at_most(None)
         self.resume_writing()
         super().connection_lost(exc)
+        # uvicorn tells the newest request only; those before it would go on for a reader who is gone.
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless what has come makes neither a head nor a part of a body yet, and is too much."""
@@ -63,6 +68,7 @@ class Connection(HttpToolsProtocol):
         self._unread = 0
         self._wait_at_most(self.body_seconds)
         super().on_headers_complete()
+        self._cycles = [one for one in (*self._cycles, self.cycle) if one and not one.response_complete]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""

@@ -31,16 +31,28 @@ class Impatient(Connection):
 
 
 @pytest.fixture
-async def port(app: FastAPI) -> AsyncIterator[int]:
+def listening() -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    listening.bind(("127.0.0.1", 0))
+    return listening
+
+
+@pytest.fixture
+def port(listening: socket.socket, server: uvicorn.Server) -> int:
+    found: int = listening.getsockname()[1]
+    return found
+
+
+@pytest.fixture
+async def server(app: FastAPI, listening: socket.socket) -> AsyncIterator[uvicorn.Server]:
     Impatient.over = asyncio.Queue()
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        listening.bind(("127.0.0.1", 0))
+    with listening:
         listening.listen()
         config = uvicorn.Config(app, http=Impatient, log_level="error", timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listening]))
-        yield listening.getsockname()[1]
+        yield server
         server.should_exit = True
         await running
 
@@ -131,6 +143,24 @@ async def test_an_answer_may_take_longer_than_a_request(port: int, provider: Scr
             said += piece
 
     assert said.endswith("event: done\ndata: complete\n\n")
+
+
+async def test_who_asks_for_something_more_behind_a_stream_and_goes_is_missed_by_both(
+    server: uvicorn.Server, port: int, provider: ScriptedProvider
+) -> None:
+    provider.will_say("Hm. ", PAUSE)
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        await client.post("/completion", data={"prompt": "Hi"}, headers={"HX-Request": "true"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /completion/2 HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET)
+    await reader.readuntil(b"Hm. \n\n")
+    streaming = server.server_state.tasks.copy()
+
+    writer.close()
+
+    async with asyncio.timeout(5):
+        await asyncio.wait(streaming)
+    provider.go_on()
 
 
 async def test_who_asks_for_a_page_and_takes_nothing_of_it_is_let_go(
