@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from app import schema
+from app.connections import Connection
 from app.db import Database, Unavailable
 from app.main import create_app, running_chat
 from app.providers import choose_provider
@@ -42,7 +43,11 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
-    options: dict[str, Any] = {"timeout_graceful_shutdown": FAREWELL_SECONDS, "server_header": False}
+    options: dict[str, Any] = {
+        "http": Connection,
+        "timeout_graceful_shutdown": FAREWELL_SECONDS,
+        "server_header": False,
+    }
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
         uvicorn.run(

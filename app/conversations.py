@@ -249,9 +249,9 @@ async def _last_answer(
     messages = await branch(session, user_id, conversation_id, most=2)
     if conversation is None:
         return None
-    if messages[-1].running:
+    if messages and messages[-1].running:
         raise Busy
-    if messages[-1].id != message_id:
+    if len(messages) < 2 or messages[-1].id != message_id:
         raise NotLast
     return conversation, messages[-2], messages[-1]
 

@@ -117,7 +117,7 @@ async def answer_if_any(message_id: Id, chat: CurrentChat, user: CurrentUser) ->
 
 def seen_position(
     last_event_id: Annotated[str | None, Header()] = None,
-    start: Annotated[str, Query(alias="from", max_length=20)] = "0",
+    start: Annotated[str, Query(alias="from")] = "0",
 ) -> int | None:
     """Up to where a reader has an answer: Last-Event-ID, else `from`; None if it makes no sense."""
     position = start if last_event_id is None else last_event_id
@@ -126,7 +126,7 @@ def seen_position(
 
 def seen_in_page(
     last_event_id: Annotated[str | None, Header()] = None,
-    start: Annotated[str, Query(alias="from", max_length=30)] = "0",
+    start: Annotated[str, Query(alias="from")] = "0",
 ) -> Seen | None:
     """How much of an answer a page shows: Last-Event-ID, else `from`; None if it makes no sense."""
     return Seen.read(start if last_event_id is None else last_event_id)

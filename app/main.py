@@ -18,7 +18,7 @@ from app.prompts import prompting
 from app.providers import Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
 from app.routes import completion, conversations, demos, health, messages, status
-from app.security import BodyLimit, CrossSite, HostAllowlist, SecurityHeaders
+from app.security import BodyLimit, CrossSite, FormCharset, HostAllowlist, SecurityHeaders
 from app.settings import LOOPBACK_NAMES, Settings
 from app.static_files import StaticFiles
 from app.templating import Templates
@@ -71,6 +71,7 @@ def create_app(
             ),
             Middleware(CrossSite),
             Middleware(BodyLimit, limit=settings.body_limit),
+            Middleware(FormCharset),
         ],
     )
     static = StaticFiles()

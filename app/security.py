@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -129,18 +130,44 @@ class BodyLimit:
         sentence = f"This is more than the {self._limit:,} bytes that can be sent at once."
         if int(announced[:20]) > self._limit:
             raise Problem(413, sentence)
-        received = 0
+        received, started = 0, False
 
         async def receive_within_limit() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            # A response that has begun listens only for its reader to go, and passes over the rest.
+            if received > self._limit and not started:
                 # Raised where a route reads its body, which takes any other error for a malformed one.
                 raise HTTPException(413, sentence)
             return message
 
-        await self._app(scope, receive_within_limit, send)
+        async def send_and_see(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        await self._app(scope, receive_within_limit, send_and_see)
+
+
+class FormCharset:
+    """Refuses forms in any character set but UTF-8, which is all that browsers send.
+
+    Forms of several parts may name theirs, and Python knows some that take minutes for a megabyte (punycode,
+    idna), in which nobody else would be answered.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # By the same parser as the form's, so that both see the same.
+            kind, options = parse_options_header(Headers(scope=scope).get("content-type"))
+            charset = options.get(b"charset", b"utf-8").lower()
+            if kind.startswith(b"multipart/") and charset not in (b"utf-8", b"utf8"):
+                raise Problem(415, "Forms are read as UTF-8 only.")
+        await self._app(scope, receive, send)
 
 
 def hostname(host: str) -> str:

@@ -48,6 +48,8 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(client: httpx2
         {"prompt": "Hi", "conversation": "abc"},
         {"prompt": "Hi", "conversation": "-1"},
         {"prompt": "Hi", "conversation": "9" * 40},
+        {"prompt": "Hi", "conversation": "1".rjust(20, "0") + "9" * 30},
+        {"prompt": "Hi", "conversation": "1".rjust(20, "0") + "9" * 5000},
         {"prompt": "Hi", "conversation": "424242"},
         {"prompt": ""},
         {},

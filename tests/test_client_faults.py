@@ -95,6 +95,20 @@ async def test_a_program_can_say_in_the_address_what_it_has(
     assert response.text.startswith("id: 12\ndata: there.\n\n")
 
 
+@pytest.mark.parametrize("start", ["9" * 500, "-1", "%00", "\u0661", ""])
+@pytest.mark.parametrize("kind", ["", "/fragments"])
+async def test_nonsense_in_the_address_gets_the_whole(
+    client: httpx2.AsyncClient, provider: ScriptedProvider, kind: str, start: str
+) -> None:
+    provider.will_say("Hello there.")
+    await client.post("/completion", data={"prompt": "Hi"})
+
+    response = await client.get(f"/completion/2{kind}?from={start}")
+
+    assert "Hello there." in response.text
+    assert response.text.endswith("event: done\ndata: complete\n\n")
+
+
 @pytest.mark.fault(50)
 async def test_a_stream_to_a_page_says_at_once_that_it_is_alive(
     client: httpx2.AsyncClient, provider: ScriptedProvider

@@ -29,6 +29,7 @@ LAYERS = [
     {"schema", "db", "refusals", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
     {"generation", "writer", "polling", "growing", "transcript", "events", "templating", "security"},
+    {"connections"},
     {"errors", "deps"},
     {"routes"},
     {"main"},

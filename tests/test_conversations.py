@@ -4,7 +4,7 @@ import asyncio
 
 import httpx2
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app import conversations
@@ -79,6 +79,17 @@ async def test_only_the_newest_answer_can_be_tried_again_and_only_when_it_has_en
     with pytest.raises(Busy):
         async with database.writing() as session:
             await conversations.retry(session, USER, running.answer.id, model="m")
+
+
+async def test_an_answer_whose_prompt_is_gone_cannot_be_tried_again(database: Database) -> None:
+    turn = await ask(database)
+    async with database.writing() as session:
+        await session.execute(update(Message).where(Message.id == turn.answer.id).values(parent_id=None))
+        await session.execute(delete(Message).where(Message.id == turn.prompt.id))
+
+    with pytest.raises(NotLast):
+        async with database.writing() as session:
+            await conversations.retry(session, USER, turn.answer.id, model="m")
 
 
 async def test_a_prompt_while_an_answer_runs_is_refused_and_leaves_nothing(database: Database) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from app.main import create_app
-from app.providers.scripted import ScriptedProvider
+from app.providers.scripted import PAUSE, ScriptedProvider
 from app.security import HEADERS
 from app.settings import Settings
 from tests.conftest import serving
@@ -178,3 +178,50 @@ async def test_a_body_without_a_length_is_cut_off_at_the_limit(client: httpx2.As
 
     assert response.status_code == 413
     check_headers(response)
+
+
+async def test_a_body_behind_a_request_for_a_stream_is_passed_over(
+    client: httpx2.AsyncClient, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider.will_say("Hm. ", PAUSE, "Yes.")
+    async with client.stream("POST", "/completion", data={"prompt": "Hi"}) as answer:
+        await anext(answer.aiter_raw())
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(b"GET /completion/2 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await reader.readuntil(b"Hm. \n\n")
+
+        for _ in range(300):
+            writer.write(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+        await writer.drain()
+        provider.go_on()
+        async with asyncio.timeout(5):
+            await reader.readuntil(b"event: done\ndata: complete\n\n")
+
+    writer.close()
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("charset", ["punycode", "IDNA", '"punycode"', "unicode_escape"])
+async def test_a_form_in_a_character_set_that_takes_minutes_to_read_is_refused(
+    client: httpx2.AsyncClient, charset: str
+) -> None:
+    field = '--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n'
+    headers = {"Content-Type": f"Multipart/Form-Data; boundary=b; Charset={charset}"}
+
+    async with asyncio.timeout(2):
+        response = await client.post(
+            "/draft", content=f"{field}{'a' * 500_000}\r\n--b--\r\n", headers=headers
+        )
+
+    assert response.status_code == 415
+    check_headers(response)
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", '; charset="UTF-8"', "; charset=utf8"])
+async def test_a_form_of_parts_in_utf_8_is_read(client: httpx2.AsyncClient, charset: str) -> None:
+    field = '--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nHé\r\n--b--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=b{charset}"}
+
+    response = await client.post("/completion", content=field.encode(), headers=headers)
+
+    assert "Hé" in response.text

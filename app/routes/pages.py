@@ -15,6 +15,7 @@ from app.text import clean
 from app.transcript import Transcript, entry, transcript
 
 LONGEST_TOKEN = 100
+LONGEST_ID = 20
 
 
 async def conversation_page(
@@ -93,6 +94,7 @@ def form_id(field: str) -> int | None:
     """The id in a form's field; None if it is empty. Raises Problem 404 for what is no id."""
     if not field:
         return None
-    if not (field.isascii() and field.isdigit() and 0 < int(field[:20]) < MOST_ID):
+    # Its length first: Python refuses to read a number of thousands of digits.
+    if not (field.isascii() and field.isdigit() and len(field) <= LONGEST_ID and 0 < int(field) < MOST_ID):
         raise Problem(404, GONE)
     return int(field)
