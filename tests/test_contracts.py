@@ -26,9 +26,9 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
     {"tables", "states", "wakeups", "settings", "providers", "reasoning", "text", "problems", "readers"},
-    {"schema", "db", "refusals", "markdown", "static_files"},
+    {"schema", "db", "refusals", "metrics", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
-    {"generation", "writer", "polling", "growing", "transcript", "events", "templating", "security"},
+    {"generation", "calls", "writer", "polling", "growing", "transcript", "events", "templating", "security"},
     {"errors", "deps"},
     {"routes"},
     {"main"},
