@@ -1,7 +1,6 @@
 """The command line."""
 
 import asyncio
-import logging
 import signal
 import sys
 from contextlib import suppress
@@ -14,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app import schema
+from app import logs, schema
 from app.db import Database, Unavailable
 from app.main import create_app, running_chat
 from app.providers import choose_provider
@@ -40,7 +39,12 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
-    options: dict[str, Any] = {"timeout_graceful_shutdown": FAREWELL_SECONDS, "server_header": False}
+    options: dict[str, Any] = {
+        "timeout_graceful_shutdown": FAREWELL_SECONDS,
+        "server_header": False,
+        "access_log": False,  # our own has the request's id, and never what was asked behind a question mark
+        "log_config": logs.configure(settings.log_format, settings.log_level),
+    }
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
         uvicorn.run(
@@ -52,7 +56,7 @@ def serve(*, reload: bool) -> None:
         _opened(settings)
         _allow_connections()
         app = create_app(settings)
-        config = uvicorn.Config(app, log_level="warning", **options)
+        config = uvicorn.Config(app, **options)
         ChatServer(app, config, settings.grace_seconds).run(sockets=[listening])
 
 
@@ -60,15 +64,17 @@ def serve(*, reload: bool) -> None:
 def worker() -> None:
     """Write answers for web processes that run with GENERATE_IN=worker, over the same database."""
     settings = _settings()
+    logs.configure(settings.log_format, settings.log_level)
     _opened(settings)
-    logging.basicConfig(level=logging.WARNING)
     asyncio.run(_work(settings))
 
 
 @main.command()
 def migrate() -> None:
     """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
-    _opened(_settings(), migrates=True)
+    settings = _settings()
+    logs.configure(settings.log_format, settings.log_level)
+    _opened(settings, migrates=True)
     click.echo(f"The database is up to date: schema {schema.head()}.")
 
 
@@ -125,7 +131,7 @@ class ChatServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+            logs.announce(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Interrupt what is still being written: its readers are told so, and their responses end."""
@@ -139,7 +145,7 @@ async def _work(settings: Settings) -> None:
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, signals.put_nowait, one)
     async with running_chat(settings, choose_provider(settings), writes=True) as chat:
-        click.echo("fastapi-llm: writing answers", err=True)
+        logs.announce("fastapi-llm: writing answers")
         if await signals.get() == signal.SIGTERM:
             draining = asyncio.create_task(chat.generations.drain(settings.grace_seconds))
             hurried = asyncio.create_task(signals.get())
@@ -162,7 +168,7 @@ def _opened(settings: Settings, *, migrates: bool = False) -> None:
         finally:
             await database.close()
         if new:
-            click.echo(f"fastapi-llm: began a new database, {database.path}", err=True)
+            logs.announce(f"fastapi-llm: began a new database, {database.path}")
 
     try:
         asyncio.run(opened())

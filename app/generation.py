@@ -14,7 +14,7 @@ from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers, leases, schema
+from app import answers, leases, logs, schema
 from app.answers import STOPPED, Ending
 from app.db import Database, Unavailable
 from app.leases import LOOK_SECONDS, Lookout
@@ -197,6 +197,7 @@ class Generations:
                 await leases.leave(session, self._name)
 
     async def _answer(self, running: Running, messages: list[ChatMessage], answering: Answering) -> None:
+        logs.answer_id.set(running.message_id)
         ending = Ending("complete")
         try:
             for tries_left in reversed(range(MOST_TRIES)):

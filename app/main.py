@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from app.access import Access
 from app.calls import observed
 from app.db import Database
 from app.deps import Chat
@@ -60,6 +61,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
         middleware=[
+            Middleware(Access),
             Middleware(SecurityHeaders),
             Middleware(ErrorPages),
             Middleware(

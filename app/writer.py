@@ -139,7 +139,8 @@ class Writer:
             taken.running.doubtful = True
             raise
         except Exception:
-            _log.exception("answer %d cannot be stored further", taken.running.message_id)
+            message_id = taken.running.message_id
+            _log.exception("answer %d cannot be stored further", message_id, extra={"answer_id": message_id})
             if taken.ending and taken.ending.error == UNSTORABLE:
                 # Not even its end. The lookout ends what its process has forgotten.
                 self._lose(taken.running)
