@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import logs
+from app import logs, tracing
 from app.security import BY_ADDRESS
 
 HEADER = "X-Request-Id"
@@ -36,6 +36,8 @@ class Access:
         request_id = proxys if SANE.fullmatch(proxys) else secrets.token_hex(8)
         # Never taken back: what the server itself logs of this request comes after its end.
         logs.request_id.set(request_id)
+        if scope["query_string"]:
+            tracing.hide_query()
         began = perf_counter()
         status: int | None = None
 

@@ -11,13 +11,15 @@ import time
 from contextvars import ContextVar
 from typing import Any, Literal
 
+from opentelemetry import trace
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The request that is being answered, or that began what is being done."""
 
 answer_id: ContextVar[int | None] = ContextVar("answer_id", default=None)
 """The answer that is being written."""
 
-ORIGIN = ("request_id", "answer_id")
+ORIGIN = ("request_id", "answer_id", "trace_id")
 ACCESS = ("method", "path", "status", "seconds")
 
 OURS = ("app", "uvicorn")
@@ -58,11 +60,13 @@ def announce(sentence: str) -> None:
 
 
 class Origin(logging.Filter):
-    """Adds to each record which request and which answer it is about, where it does not say so itself."""
+    """Adds to each record which request, answer and trace it is about, where it does not say so itself."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = getattr(record, "request_id", request_id.get())
         record.answer_id = getattr(record, "answer_id", answer_id.get())
+        context = trace.get_current_span().get_span_context()
+        record.trace_id = trace.format_trace_id(context.trace_id) if context.is_valid else None
         return True
 
 

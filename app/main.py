@@ -8,6 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from app import tracing
 from app.access import Access
 from app.calls import observed
 from app.db import Database
@@ -60,6 +61,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=tracing.REQUESTS,
         middleware=[
             Middleware(Access),
             Middleware(SecurityHeaders),
@@ -91,16 +93,20 @@ END_SECONDS = 3
 @asynccontextmanager
 async def running_chat(settings: Settings, provider: Provider, *, writes: bool) -> AsyncIterator[Chat]:
     """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
+    tracing.set_up()
     database, wakeups, metrics = Database(settings.database_url), WakeUps(), Metrics()
     generations = Generations(
         database,
         wakeups,
-        observed(partial(prompt_llm_async, provider=provider), metrics) if writes else None,
+        observed(partial(prompt_llm_async, provider=provider), metrics, tracing.tracer(), provider)
+        if writes
+        else None,
         partial(prompting, system_prompt=settings.system_prompt, provider=provider),
         answer_limit=settings.answer_limit,
         metrics=metrics,
     )
     async with AsyncExitStack() as closing:
+        closing.push_async_callback(tracing.flush)
         closing.push_async_callback(database.close)
         closing.push_async_callback(provider.close)
         if settings.metrics_port:

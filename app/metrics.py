@@ -129,8 +129,8 @@ class Metrics:
             self._tokens.labels("out", "counted").inc(pieces)
 
     def failed(self, kind: str) -> None:
-        """Count a request to a model that failed; one's own may have words of its own."""
-        self._errors.labels(kind if kind in FAILURES else BROKEN).inc()
+        """Count a request to a model that failed, by one of `FAILURES` or as `BROKEN`."""
+        self._errors.labels(kind).inc()
 
     def ended(self, status: Status) -> None:
         """Count an answer that this process has ended."""

@@ -30,7 +30,7 @@ LAYERS = [
     {"schema", "db", "refusals", "metrics", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
-    | {"templating", "security", "access"},
+    | {"templating", "security", "tracing", "access"},
     {"errors", "deps"},
     {"routes"},
     {"main"},
@@ -45,6 +45,7 @@ KNOW_THE_WEB = {
     "templating",
     "security",
     "access",
+    "tracing",
     "readers",
     "events",
     "static_files",

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from app import tracing
 from app.calls import observed
 from app.db import Database
 from app.generation import Generations
@@ -88,7 +89,10 @@ async def test_where_no_usage_is_reported_the_pieces_are_counted() -> None:
         for text in ("a", "b", "c"):
             yield Delta(text=text)
 
-    assert [delta.text async for delta in observed(silent, metrics)(MESSAGES)] == ["a", "b", "c"]
+    assert [
+        delta.text
+        async for delta in observed(silent, metrics, tracing.tracer(), ScriptedProvider())(MESSAGES)
+    ] == ["a", "b", "c"]
     told = parsed(metrics.text().decode())
     assert told["tokens_total{direction=out,source=counted}"] == 3
     assert told["characters_total{direction=in}"] == 12
