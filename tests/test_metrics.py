@@ -1,20 +1,22 @@
 """Metrics: every number there is after what it counts, and nothing in them that anyone wrote."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from socket import socket
+from time import perf_counter
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import tracing
+from app import conversations, tracing
 from app.calls import observed
 from app.db import Database
 from app.generation import Generations
-from app.leases import LOOKS, Lookout
+from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.main import create_app
 from app.metrics import Metrics
 from app.providers import ChatMessage, Delta, ProviderError, Usage
@@ -22,8 +24,10 @@ from app.providers.scripted import PAUSE, ScriptedProvider
 from app.refusals import Unavailable
 from app.settings import Settings
 from app.wakeups import WakeUps
+from e2e.server import Server
 from tests.conftest import serving
-from tests.test_generation import Bench
+from tests.test_generation import USER, Bench
+from tests.upstream import Upstream
 
 DOCUMENTED = Path(__file__).parent.parent / "docs" / "observability.md"
 
@@ -182,6 +186,43 @@ async def test_answers_of_a_dead_process_are_counted_as_recovered(database: Data
     assert told["answers_total{status=interrupted}"] == 2
 
 
+@pytest.mark.parametrize(
+    ("worker", "looks", "reason", "status"),
+    [("who looks", LOOKS, "forgotten", "interrupted"), (None, UNCLAIMED_LOOKS, "unclaimed", "failed")],
+)
+async def test_answers_that_nobody_writes_are_counted_as_recovered(
+    database: Database, worker: str | None, looks: int, reason: str, status: str
+) -> None:
+    metrics = Metrics()
+    async with database.writing() as session:
+        await conversations.add_turn(session, USER, prompt="Hi", model="m", worker=worker)
+    lookout = Lookout(database, "who looks", metrics)
+    for _ in range(looks + 2):
+        await lookout.look([])
+
+    told = parsed(metrics.text().decode())
+    assert told[f"recoveries_total{{reason={reason}}}"] == told[f"answers_total{{status={status}}}"] == 1
+
+
+async def test_a_gap_is_the_time_since_the_piece_before() -> None:
+    metrics, seconds = Metrics(), 0.02
+
+    async def steady(_: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        for text in ("", "a", "b", "c", "d"):
+            await asyncio.sleep(seconds)
+            yield Delta(text=text)
+
+    began = perf_counter()
+    async for _ in observed(steady, metrics, tracing.tracer(), ScriptedProvider())(MESSAGES):
+        pass
+    took = perf_counter() - began
+
+    told = parsed(metrics.text().decode())
+    first, gaps = told["time_to_first_token_seconds_sum"], told["time_between_tokens_seconds_sum"]
+    assert first >= 2 * seconds * 0.9
+    assert took * 0.9 <= first + gaps <= took
+
+
 def test_a_commit_that_is_refused_is_counted_as_that_and_its_time_is_not() -> None:
     metrics = Metrics()
 
@@ -265,3 +306,23 @@ def test_the_documented_metrics_are_the_metrics() -> None:
                     labels.setdefault(label, set()).add(value)
 
     assert documented == exported
+
+
+def test_a_worker_which_has_no_pages_tells_of_itself_at_its_port(tmp_path: Path) -> None:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Upstream() as upstream:
+        settings = {"openai_base_url": upstream.url, "model": "m", "generate_in": "worker"}
+        with (
+            Server(tmp_path, metrics="true", **settings) as web,
+            Server(tmp_path, command="worker", metrics_port=f"{port}", **settings),
+            httpx2.Client(trust_env=False, timeout=20) as client,
+        ):
+            client.post(f"{web.url}/completion", data={"prompt": "Hi"})
+            of_web, of_worker = (
+                parsed(client.get(f"{url}/metrics").text) for url in (web.url, f"http://127.0.0.1:{port}")
+            )
+
+    assert (of_worker["model_calls_total"], of_worker["answers_total{status=complete}"]) == (1, 1)
+    assert (of_web["model_calls_total"], of_web["answers_total{status=complete}"]) == (0, 0)
