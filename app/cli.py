@@ -39,11 +39,13 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
+    # Who edits wants to see what comes, unless they said otherwise.
+    quiet = not reload or "log_level" in settings.model_fields_set
     options: dict[str, Any] = {
         "timeout_graceful_shutdown": FAREWELL_SECONDS,
         "server_header": False,
         "access_log": False,  # our own has the request's id, and never what was asked behind a question mark
-        "log_config": logs.configure(settings.log_format, settings.log_level),
+        "log_config": logs.configure(settings.log_format, settings.log_level if quiet else "info"),
     }
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
