@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import signal
 import sys
 from contextlib import suppress
@@ -15,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app import schema
+from app import logs, schema
 from app.connections import Connection
 from app.db import Database, Unavailable
 from app.main import create_app, running_chat
@@ -43,10 +42,14 @@ def main() -> None:
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
     settings = _settings()
+    # Who edits wants to see what comes, unless they said otherwise.
+    quiet = not reload or "log_level" in settings.model_fields_set
     options: dict[str, Any] = {
         "http": Connection,
         "timeout_graceful_shutdown": FAREWELL_SECONDS,
         "server_header": False,
+        "access_log": False,  # our own has the request's id, and never what was asked behind a question mark
+        "log_config": logs.configure(settings.log_format, settings.log_level if quiet else "info"),
     }
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
@@ -59,7 +62,7 @@ def serve(*, reload: bool) -> None:
         _opened(settings)
         _allow_connections()
         app = create_app(settings)
-        config = uvicorn.Config(app, log_level="warning", **options)
+        config = uvicorn.Config(app, **options)
         ChatServer(app, config, settings.grace_seconds).run(sockets=[listening])
 
 
@@ -67,15 +70,17 @@ def serve(*, reload: bool) -> None:
 def worker() -> None:
     """Write answers for web processes that run with GENERATE_IN=worker, over the same database."""
     settings = _settings()
+    logs.configure(settings.log_format, settings.log_level)
     _opened(settings)
-    logging.basicConfig(level=logging.WARNING)
     asyncio.run(_work(settings))
 
 
 @main.command()
 def migrate() -> None:
     """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
-    _opened(_settings(), migrates=True)
+    settings = _settings()
+    logs.configure(settings.log_format, settings.log_level)
+    _opened(settings, migrates=True)
     click.echo(f"The database is up to date: schema {schema.head()}.")
 
 
@@ -132,7 +137,7 @@ class ChatServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            click.echo(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}", err=True)
+            logs.announce(f"fastapi-llm: http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Interrupt what is still being written: its readers are told so, and their responses end."""
@@ -146,7 +151,7 @@ async def _work(settings: Settings) -> None:
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, signals.put_nowait, one)
     async with running_chat(settings, choose_provider(settings), writes=True) as chat:
-        click.echo("fastapi-llm: writing answers", err=True)
+        logs.announce("fastapi-llm: writing answers")
         if await signals.get() == signal.SIGTERM:
             draining = asyncio.create_task(chat.generations.drain(settings.grace_seconds))
             hurried = asyncio.create_task(signals.get())
@@ -168,9 +173,9 @@ def _opened(settings: Settings, *, migrates: bool = False) -> None:
         finally:
             await database.close()
         if away:
-            click.echo(f"fastapi-llm: the database is waited for. {_in_full(away, database)}", err=True)
+            logs.announce(f"fastapi-llm: the database is waited for. {_in_full(away, database)}")
         if new:
-            click.echo(f"fastapi-llm: began a new database, {database.path}", err=True)
+            logs.announce(f"fastapi-llm: began a new database, {database.path}")
 
     database = Database(settings.database_url)
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -33,6 +34,9 @@ CHANNEL = "answers"
 
 LARGEST_NOTIFICATION = 7900
 """In bytes; PostgreSQL takes fewer than 8,000."""
+
+# What a statement is sent with are prompts and answers: no error, and so no log, may hold them.
+_engine_to = partial(create_async_engine, hide_parameters=True)
 
 
 class Database:
@@ -86,7 +90,7 @@ class Database:
         if self.path:
             schema.prepare_file(self.path)
         # Another migration is waited for, and a large table may take its time.
-        engine = self.writer if self.is_sqlite else create_async_engine(self.url, poolclass=NullPool)
+        engine = self.writer if self.is_sqlite else _engine_to(self.url, poolclass=NullPool)
         try:
             async with translated(), engine.connect() as connection:
                 await connection.run_sync(schema.upgrade, self.path)
@@ -146,7 +150,7 @@ class Database:
 
     def listener(self) -> AsyncEngine:
         """An engine for the one connection that listens to notifications."""
-        return create_async_engine(self.url, poolclass=NullPool, connect_args=_CONNECT)
+        return _engine_to(self.url, poolclass=NullPool, connect_args=_CONNECT)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -199,7 +203,7 @@ def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> Asyn
         if writes
         else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     )
-    return create_async_engine(
+    return _engine_to(
         url,
         pool_size=connections // 2,
         max_overflow=connections - connections // 2,
@@ -218,7 +222,7 @@ def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> Asyn
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=1 if writes else 4, max_overflow=0, pool_timeout=BUSY_SECONDS)
+    engine = _engine_to(url, pool_size=1 if writes else 4, max_overflow=0, pool_timeout=BUSY_SECONDS)
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: object) -> None:

@@ -1,6 +1,7 @@
 """Dependencies: what routes are handed. Whatever has an owner is loaded here, by its owner."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,15 +10,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
-from app import conversations
+from app import answers, conversations
 from app.conversations import Turn
 from app.db import Database
 from app.generation import Generations
+from app.metrics import Metrics, StreamKind
 from app.problems import Problem
 from app.providers import ChatMessage, Provider
 from app.readers import Reader, reader_of
 from app.settings import Settings
-from app.states import Seen
+from app.states import Answer, Seen
 from app.tables import Conversation, Message
 from app.wakeups import WakeUps
 
@@ -41,6 +43,14 @@ class Chat:
     wakeups: WakeUps
     generations: Generations
     provider: Provider
+    metrics: Metrics
+
+    async def follow(self, user: int, message_id: int, kind: StreamKind) -> AsyncGenerator[Answer, None]:
+        """An answer as it grows, for one reader, as `answers.follow` has it. Raises Leaving."""
+        with self.metrics.stream(kind):
+            async with aclosing(answers.follow(self.database, self.wakeups, user, message_id)) as states:
+                async for state in states:
+                    yield state
 
     async def begin(self, beginning: Beginning) -> Turn | None:
         """Store a turn and begin to write its answer, unless it was begun before; None if there is none.

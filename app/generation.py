@@ -14,10 +14,11 @@ from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers, leases, schema
+from app import answers, leases, logs, schema
 from app.answers import STOPPED, Ending
 from app.db import Database, Unavailable
 from app.leases import LOOK_SECONDS, Lookout
+from app.metrics import Metrics
 from app.providers import ChatMessage, Delta, ProviderError
 from app.running import Running
 from app.tables import Message
@@ -61,6 +62,7 @@ class Generations:
         prompting: Prompting,
         *,
         answer_limit: int,
+        metrics: Metrics | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._name = secrets.token_hex(8)
@@ -70,8 +72,10 @@ class Generations:
         self._prompting = prompting
         self._answer_limit = answer_limit
         self._clock = clock
-        self._writer = Writer(database, wakeups, self._name)
-        self._lookout = Lookout(database, self._name)
+        self._metrics = metrics or Metrics()
+        self._writer = Writer(database, wakeups, self._name, self._metrics)
+        self._lookout = Lookout(database, self._name, self._metrics)
+        self._metrics.watch_running(lambda: self.running)
         self._tasks: list[asyncio.Task[None]] = []
         self._claim_now = asyncio.Event()
         self._ending = asyncio.Event()
@@ -136,8 +140,10 @@ class Generations:
                 return
         # Who writes it elsewhere finds out by the notification, or at its next beat.
         async with self._database.writing() as session:
-            if await answers.finish(session, message_id, Ending("stopped")):
+            if ended := await answers.finish(session, message_id, Ending("stopped")):
                 await self._database.notify(session, [message_id], self._name)
+        if ended:
+            self._metrics.ended("stopped")
         self._wakeups.ring([message_id])
 
     async def forget(self, message_ids: Sequence[int]) -> None:
@@ -198,6 +204,7 @@ class Generations:
                 await leases.leave(session, self._name)
 
     async def _answer(self, running: Running, messages: list[ChatMessage], answering: Answering) -> None:
+        logs.answer_id.set(running.message_id)
         ending = Ending("complete")
         try:
             for tries_left in reversed(range(MOST_TRIES)):

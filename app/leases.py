@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import answers
 from app.answers import STOPPED, Ending
 from app.db import Database
+from app.metrics import Metrics
 from app.tables import Message, Worker
 
 BEAT_SECONDS = 0.5
@@ -69,9 +70,10 @@ async def claim(session: AsyncSession, worker: str) -> Sequence[Message]:
 class Lookout:
     """Looks after the answers of all processes, and ends those that nobody writes any more."""
 
-    def __init__(self, database: Database, worker: str) -> None:
+    def __init__(self, database: Database, worker: str, metrics: Metrics | None = None) -> None:
         self._database = database
         self._worker = worker
+        self._metrics = metrics or Metrics()
         # What was the same in each of the last looks, and in how many: beats of workers, lone answers.
         self._beats: dict[str, tuple[int | None, int]] = {}
         self._lone: dict[int, int] = {}
@@ -140,6 +142,7 @@ class Lookout:
             await leave(session, worker)
             await self._database.notify(session, ended, self._worker)
         self._beats.pop(worker, None)
+        self._metrics.recovered("dead", "interrupted", len(ended))
         return ended
 
     async def _end_lone(self, message_id: int, worker: str | None) -> list[int]:
@@ -155,4 +158,6 @@ class Lookout:
             ended = row and row.worker == worker and await answers.finish(session, message_id, ending)
             await self._database.notify(session, [message_id], self._worker)
         self._lone.pop(message_id, None)
+        if ended:
+            self._metrics.recovered("forgotten" if worker else "unclaimed", ending.status)
         return [message_id] if ended else []

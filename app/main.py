@@ -8,16 +8,20 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from app import tracing
+from app.access import Access
+from app.calls import observed
 from app.db import Database
 from app.deps import Chat
 from app.errors import ErrorPages, add_handlers
 from app.generation import Generations
+from app.metrics import Metrics
 from app.notifications import Listener
 from app.polling import poll
 from app.prompts import prompting
 from app.providers import Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
-from app.routes import completion, conversations, demos, health, messages, status
+from app.routes import completion, conversations, demos, health, messages, numbers, status
 from app.security import BodyLimit, CrossSite, FormCharset, HostAllowlist, SecurityHeaders
 from app.settings import LOOPBACK_NAMES, Settings
 from app.static_files import StaticFiles
@@ -61,7 +65,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=tracing.REQUESTS,
         middleware=[
+            Middleware(Access),
             Middleware(SecurityHeaders),
             Middleware(ErrorPages),
             Middleware(
@@ -81,6 +87,8 @@ def create_app(
     add_handlers(app)
     for routes in (conversations, completion, messages, demos, status, health):
         app.include_router(routes.router)
+    if settings.metrics:
+        app.include_router(numbers.router)
     return app
 
 
@@ -90,17 +98,24 @@ END_SECONDS = 3
 @asynccontextmanager
 async def running_chat(settings: Settings, provider: Provider, *, writes: bool) -> AsyncIterator[Chat]:
     """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
-    database, wakeups = Database(settings.database_url), WakeUps()
+    tracing.set_up()
+    database, wakeups, metrics = Database(settings.database_url), WakeUps(), Metrics()
     generations = Generations(
         database,
         wakeups,
-        partial(prompt_llm_async, provider=provider) if writes else None,
+        observed(partial(prompt_llm_async, provider=provider), metrics, tracing.tracer(), provider)
+        if writes
+        else None,
         partial(prompting, system_prompt=settings.system_prompt, provider=provider),
         answer_limit=settings.answer_limit,
+        metrics=metrics,
     )
     async with AsyncExitStack() as closing:
+        closing.push_async_callback(tracing.flush)
         closing.push_async_callback(database.close)
         closing.push_async_callback(provider.close)
+        if settings.metrics_port:
+            closing.callback(metrics.listen(settings.host, settings.metrics_port))
         await database.open()
         await generations.open()
         closing.push_async_callback(_end_of, asyncio.create_task(poll(database, wakeups), name="polling"))
@@ -112,7 +127,7 @@ async def running_chat(settings: Settings, provider: Provider, *, writes: bool) 
         closing.push_async_callback(generations.close)
         if writes:
             await provider.start()
-        yield Chat(settings, database, wakeups, generations, provider)
+        yield Chat(settings, database, wakeups, generations, provider, metrics)
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:

@@ -62,7 +62,7 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-HEALTH = ("/healthz", "/readyz")
+BY_ADDRESS = ("/healthz", "/readyz", "/metrics")
 
 
 class HostAllowlist:
@@ -77,8 +77,8 @@ class HostAllowlist:
         self._any_address = any_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Whoever asks for a process's health asks for this very process, by its address.
-        asked = scope["type"] == "http" and scope["path"] not in HEALTH
+        # Whoever asks how a process fares asks this very process, by its address.
+        asked = scope["type"] == "http" and scope["path"] not in BY_ADDRESS
         if asked and not self._knows(host := Headers(scope=scope).get("host", "")):
             name = hostname(host) or "none"
             raise Problem(

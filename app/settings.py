@@ -78,6 +78,29 @@ class Settings(BaseSettings):
         default=60, gt=0, description="How long a model may take to begin its answer."
     )
     idle_seconds: float = Field(default=60, gt=0, description="How long a model may pause within an answer.")
+    metrics: bool = Field(
+        default=False,
+        description="Serve what Prometheus is told at `/metrics`, to everyone who reaches this server; "
+        "docs/observability.md lists it.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        gt=0,
+        le=65535,
+        description="Serve the same at this port of `HOST`, apart from the pages. A process that "
+        "`python -m app worker` starts serves nothing else.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="What the log tells; `info` has a line for each request."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How the log is written, to standard error: for people, or for programs."
+    )
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

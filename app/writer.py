@@ -17,6 +17,7 @@ from app import answers, leases
 from app.answers import Ending, Piece
 from app.db import Database, Unavailable
 from app.leases import BEAT_SECONDS
+from app.metrics import Metrics
 from app.running import Running
 from app.wakeups import WakeUps
 
@@ -39,12 +40,13 @@ _log = logging.getLogger(__name__)
 class Writer:
     """Stores the answers that this process is writing (`running`, by id), which is called `worker`."""
 
-    def __init__(self, database: Database, wakeups: WakeUps, worker: str) -> None:
+    def __init__(self, database: Database, wakeups: WakeUps, worker: str, metrics: Metrics) -> None:
         self.running: dict[int, Running] = {}
         self.idle = asyncio.Event()
         self._database = database
         self._wakeups = wakeups
         self._worker = worker
+        self._metrics = metrics
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._closing = False
@@ -116,7 +118,8 @@ class Writer:
             # Before and not behind it: who asks meanwhile to `look_again` must not be forgotten.
             self._beaten = monotonic()
         try:
-            await self._store(taken, others, beats=beats)
+            with self._metrics.commit():
+                await self._store(taken, others, beats=beats)
         except Unavailable:
             self._beaten = 0.0
             for running in batch:
@@ -133,12 +136,14 @@ class Writer:
 
     async def _store_alone(self, taken: "_Taken") -> None:
         try:
-            await self._store([taken], [], beats=False)
+            with self._metrics.commit():
+                await self._store([taken], [], beats=False)
         except Unavailable:
             taken.running.doubtful = True
             raise
         except Exception:
-            _log.exception("answer %d cannot be stored further", taken.running.message_id)
+            message_id = taken.running.message_id
+            _log.exception("answer %d cannot be stored further", message_id, extra={"answer_id": message_id})
             if taken.ending and taken.ending.error == UNSTORABLE:
                 # Not even its end. The lookout ends what its process has forgotten.
                 self._lose(taken.running)
@@ -174,6 +179,7 @@ class Writer:
                 self._lose(running)
         for one in written:
             if one.ending:
+                self._metrics.ended(one.ending.status)
                 self._remove(one.running)
 
     async def _settle_doubt(self, session: AsyncSession, one: "_Taken") -> None:

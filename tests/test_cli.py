@@ -1,5 +1,7 @@
 """The command line: what it prints and refuses."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
 
@@ -7,6 +9,19 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from app.logs import OURS
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command sets up the log of its process, which here is the tests'."""
+    loggers = [logging.getLogger(name) for name in (None, *OURS)]
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    logging.captureWarnings(False)
+    for logger, handlers, level in before:
+        logger.handlers = handlers
+        logger.setLevel(level)
 
 
 def test_help_names_the_commands() -> None:
@@ -22,6 +37,7 @@ def test_help_names_the_commands() -> None:
         ("HOST", "0.0.0.0", "refusing to listen on 0.0.0.0"),
         ("OPENAI_BASE_URL", "127.0.0.1:11434/v1", "OPENAI_BASE_URL: this is no address"),
         ("PORT", "lots", "PORT: Input should be a valid integer"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"),
         (
             "DATABASE_URL",
             "mysql://x",

@@ -25,10 +25,12 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 
 # Who may import whom: a module sees those on lines above its own, and its own line.
 LAYERS = [
-    {"tables", "states", "wakeups", "settings", "providers", "reasoning", "text", "problems", "readers"},
-    {"schema", "db", "refusals", "markdown", "static_files"},
+    {"logs", "tables", "states", "wakeups", "settings"}
+    | {"providers", "reasoning", "text", "problems", "readers"},
+    {"schema", "db", "refusals", "metrics", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
-    {"generation", "writer", "polling", "growing", "transcript", "events", "templating", "security"},
+    {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
+    | {"templating", "security", "tracing", "access"},
     {"connections"},
     {"errors", "deps"},
     {"routes"},
@@ -43,6 +45,8 @@ KNOW_THE_WEB = {
     "errors",
     "templating",
     "security",
+    "access",
+    "tracing",
     "readers",
     "events",
     "static_files",

@@ -12,6 +12,7 @@ from app.conversations import Turn
 from app.db import Database
 from app.deps import Chat
 from app.generation import Answering, Generations
+from app.metrics import Metrics
 from app.problems import Problem
 from app.providers import ChatMessage, Delta
 from app.providers.scripted import PAUSE, ScriptedProvider
@@ -91,7 +92,7 @@ async def test_a_prompt_that_waited_for_its_turn_until_the_process_ended_is_not_
     database: Database, provider: ScriptedProvider, settings: Settings
 ) -> None:
     generations = told_to_end_amid_a_transaction(database, provider.stream)
-    chat = Chat(settings, database, WakeUps(), generations, provider)
+    chat = Chat(settings, database, WakeUps(), generations, provider, Metrics())
 
     async def add_turn(session: AsyncSession) -> Turn:
         return await conversations.add_turn(session, USER, prompt="Hi", model="m")

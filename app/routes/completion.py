@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Header, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app import answers, conversations
+from app import conversations
 from app.db import Unavailable
 from app.deps import (
     GONE,
@@ -113,7 +113,7 @@ async def complete(
         case Reader.BROWSER:
             return RedirectResponse(address + "/live", status_code=303)
         case Reader.SCRIPT:
-            states = answers.follow(chat.database, chat.wakeups, user, turn.answer.id)
+            states = chat.follow(user, turn.answer.id, "text")
             return event_stream(
                 text_events(states, 0),
                 Content_Location=f"{root_path}/completion/{turn.answer.id}",
@@ -129,7 +129,7 @@ async def complete(
 )
 async def resume(chat: CurrentChat, user: CurrentUser, message_id: Id, seen: SeenPosition) -> Response:
     """An answer as events of text, from the position in `Last-Event-ID` on, then as it is written."""
-    return event_stream(text_events(answers.follow(chat.database, chat.wakeups, user, message_id), seen))
+    return event_stream(text_events(chat.follow(user, message_id, "text"), seen))
 
 
 @router.get("/completion/{message_id}/fragments", include_in_schema=False)
@@ -144,7 +144,7 @@ async def fragments(
 
     Without `Last-Event-ID` the page may show more than its address says: some proxies take that header away.
     """
-    states = answers.follow(chat.database, chat.wakeups, user, message_id)
+    states = chat.follow(user, message_id, "fragments")
     events = fragment_events(message_id, states, seen, at_least=last_event_id is None)
     return event_stream(events, alive=True)
 

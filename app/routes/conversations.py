@@ -84,7 +84,7 @@ async def _growing_page(
     yield before
     growing = GrowingPage(partial(_around_reasoning, request))
     try:
-        async with aclosing(answers.follow(chat.database, chat.wakeups, user, message_id)) as states:
+        async with aclosing(chat.follow(user, message_id, "page")) as states:
             async for state in states:
                 text = await shown(f"{message_id}", state.text, running=state.running)
                 reasoning = await shown(f"{message_id}r", state.reasoning, running=state.thinking)
