@@ -7,11 +7,11 @@ import argparse
 import os
 from time import monotonic
 
-from bench import capacity, machine, report
+from bench import answer, capacity, machine, report
 from bench.options import Options
 from bench.processes import ROOT
 
-MEASUREMENTS = {module.NAME: module.measure for module in (capacity,)}
+MEASUREMENTS = {module.NAME: module.measure for module in (capacity, answer)}
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from itertools import accumulate
 from pathlib import Path
 
 TOKENS = 1_500
-SECONDS_PER_TOKEN = 0.01
 SAMPLE = (Path(__file__).parent.parent / "e2e" / "answer.md").read_text() + "\n"
 
 
