@@ -7,11 +7,11 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, machine, report
+from bench import answer, capacity, idle, machine, report, start
 from bench.options import Options
 from bench.processes import ROOT
 
-MEASUREMENTS = {module.NAME: module.measure for module in (capacity, answer)}
+MEASUREMENTS = {module.NAME: module.measure for module in (capacity, answer, start, idle)}
 
 
 def main() -> None:

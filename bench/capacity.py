@@ -8,7 +8,7 @@ from bench.arrivals import Kind
 from bench.figures import Figure, Goal, Results
 from bench.load import Load, run
 from bench.options import Options
-from bench.setups import RAW, TUTORIAL, Setup, named, ours, raw, tutorial
+from bench.setups import RAW, TUTORIAL, Setup, named, ours, raw, tutorial, warm
 from bench.upstream import Upstream
 from tests.postgres import NoPostgres, Postgres
 
@@ -91,14 +91,14 @@ def _round(
 ) -> None:
     done = set[int]()
     with Upstream() as upstream, ExitStack() as closing:
-        baselines = [_warm(closing.enter_context(start(upstream)), upstream) for start in (raw, tutorial)]
+        baselines = [_warmed(closing.enter_context(start(upstream)), upstream) for start in (raw, tutorial)]
         for plan in plans:
             if plan.store == "postgres" and postgres is None:
                 continue
             store = postgres if plan.store == "postgres" else None
             with ExitStack() as ending:
                 setups = [
-                    _warm(
+                    _warmed(
                         ending.enter_context(ours(upstream, kind, postgres=store, processes=plan.processes)),
                         upstream,
                     )
@@ -115,14 +115,12 @@ def _round(
                         print(f"{case(streams)}, {setup.who}: {found['CPU per token']:.0f} µs", flush=True)
 
 
-def _warm(setup: Setup, upstream: Upstream) -> tuple[Setup, int]:
-    """What is loaded with the first answers is no stream's; the memory that it has then."""
-    upstream.say(rate=RATE)
-    run(_load(setup, upstream, 4, 0.3))
-    return setup, setup.memory_kb
+def _warmed(setup: Setup, upstream: Upstream) -> tuple[Setup, int]:
+    return setup, warm(setup, upstream)
 
 
 def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb: int) -> dict[str, float]:
+    upstream.say(rate=RATE)
     seen = run(_load(setup, upstream, streams, seconds))
     found = {
         "delivered": 100 * seen.delivered / seen.sent,

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from math import nan
 from time import monotonic
 from typing import cast
 from urllib.parse import urlencode
@@ -45,6 +46,8 @@ class Load:
     seconds: float = 3
     """How long is measured, once all run."""
     name: str = ""
+    readers: int = 1
+    """How many pages read each answer; what comes of the last one counts."""
     elsewhere: bool = False
     """Whether, of several servers, half of the pages read from another than writes their answer."""
 
@@ -59,9 +62,10 @@ class Seen:
     lag_p99: float
     cpu: float
     database_cpu: float
+    cores: float
+    """How much of a processor the server's processes use."""
     memory_kb: float
     bytes: float
-    client_cores: float
 
 
 def run(load: Load) -> Seen:
@@ -134,7 +138,8 @@ async def read(load: Load, number: int) -> Reading:
         get = f"GET {found.group().decode()} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
         if load.elsewhere:
             port = load.ports[number // len(load.ports) % len(load.ports)]
-        _, reading = await loop.create_connection(lambda: Reading(get.encode()), "127.0.0.1", port)
+        for _ in range(load.readers):
+            _, reading = await loop.create_connection(lambda: Reading(get.encode()), "127.0.0.1", port)
     await reading.begun
     return reading
 
@@ -150,18 +155,17 @@ class _Window:
     cpu: float
     database_cpu: float
     memory_kb: int
-    own_cpu: float
 
 
 async def _watched(load: Load) -> _Window:
     """What is measured while all streams run."""
     await asyncio.sleep(SETTLE_SECONDS)
-    pids = (load.server, load.database, [0])
+    pids = (load.server, load.database)
     before, began = [cpu_seconds(one) for one in pids], monotonic()
     await asyncio.sleep(load.seconds)
     after, ended = [cpu_seconds(one) for one in pids], monotonic()
     used = [new - old for new, old in zip(after, before, strict=True)]
-    return _Window(began, ended, used[0], used[1], memory_kb(load.server), used[2])
+    return _Window(began, ended, used[0], used[1], memory_kb(load.server))
 
 
 async def _all(load: Load) -> tuple[list[Reading], _Window]:
@@ -191,16 +195,16 @@ def _seen(load: Load, readings: Sequence[Reading], window: _Window) -> Seen:
         delivered=sum(one.delivered for one in arrivals),
         lag_p50=_part(lags, 0.5) * 1e3,
         lag_p99=_part(lags, 0.99) * 1e3,
-        cpu=window.cpu / in_window * 1e6,
-        database_cpu=window.database_cpu / in_window * 1e6,
+        cpu=window.cpu / in_window * 1e6 if in_window else nan,
+        database_cpu=window.database_cpu / in_window * 1e6 if in_window else nan,
+        cores=window.cpu / (window.ended - window.began),
         memory_kb=window.memory_kb,
         bytes=sum(len(data) for reading in readings for _, data in reading.received) / sent,
-        client_cores=window.own_cpu / (window.ended - window.began),
     )
 
 
 def _part(values: Sequence[float], part: float) -> float:
-    return values[int((len(values) - 1) * part)] if values else float("nan")
+    return values[int((len(values) - 1) * part)] if values else nan
 
 
 def main() -> None:

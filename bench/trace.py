@@ -55,16 +55,14 @@ def read(trace: bytes) -> Trace:
     for event in events:
         if event["ph"] == "X" and (thread := (event["pid"], event["tid"])) in mains:
             threads[thread].append(event)
-    busiest = max(
-        threads.values(), key=lambda thread: sum(event["dur"] for event in _tasks(thread)), default=[]
-    )
-    tasks = [event["dur"] / 1e6 for event in _tasks(busiest)]
+    busiest = max(threads.values(), key=lambda thread: sum(_tasks(thread)), default=[])
+    tasks = _tasks(busiest)
     marks = {event["name"]: event["ts"] / 1e6 for event in events if event.get("cat") == "blink.user_timing"}
     return Trace(_by_kind(busiest), sum(task > LONG_SECONDS for task in tasks), max(tasks, default=0), marks)
 
 
 def _tasks(thread: Iterable[dict[str, Any]]) -> list[float]:
-    return [event["dur"] for event in thread if event["name"] in TASKS]
+    return [event["dur"] / 1e6 for event in thread if event["name"] in TASKS]
 
 
 def _by_kind(thread: Iterable[dict[str, Any]]) -> dict[str, float]:

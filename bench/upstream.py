@@ -127,6 +127,7 @@ class Server:
         self.records: dict[str, Record] = {}
         self.ended = 0.0
         """Answers that were asked for before end with their next token."""
+        self.held = set[Connection]()
         self._asked = 0
 
     def answer_to(self, prompt: str) -> Record:
@@ -147,6 +148,8 @@ class Server:
             self.script = script
         elif url.path == "/end":
             self.ended = monotonic()
+            for connection in list(self.held):
+                connection.finish()
         elif url.path == "/records":
             said = {prompt: asdict(record) for prompt, record in self.records.items()}
             self.records = {}
@@ -192,7 +195,13 @@ class Connection(asyncio.Protocol):
         self._transport.write(self._bytes.first)
         self._say_when_due(record)
 
+    def finish(self) -> None:
+        """End the answer here."""
+        self._transport.write(self._bytes.last)
+        self._transport.close()
+
     def connection_lost(self, error: Exception | None) -> None:
+        self._server.held.discard(self)
         if self._timer:
             self._timer.cancel()
         if self._record:
@@ -204,14 +213,15 @@ class Connection(asyncio.Protocol):
 
     def _say(self, record: Record) -> None:
         if self._number == self._script.count or record.asked < self._server.ended:
-            self._transport.write(self._bytes.last)
-            self._transport.close()
+            self.finish()
             return
         event = self._events[self._number % TOKENS]
         record.sent.append(monotonic())
         self._transport.write(event)
         self._number += 1
-        if self._number != self._script.hold:
+        if self._number == self._script.hold:
+            self._server.held.add(self)
+        else:
             self._say_when_due(record)
 
 
