@@ -7,11 +7,13 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, idle, machine, report, start
+from bench import answer, capacity, idle, latency, machine, page, report, start, visible
 from bench.options import Options
 from bench.processes import ROOT
 
-MEASUREMENTS = {module.NAME: module.measure for module in (capacity, answer, start, idle)}
+MEASUREMENTS = {
+    module.NAME: module.measure for module in (capacity, answer, latency, visible, page, start, idle)
+}
 
 
 def main() -> None:

@@ -1,29 +1,19 @@
 """One answer of 1,500 tokens at 100 a second, in a browser: the first of a conversation, and the 40th."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from playwright.sync_api import Browser
 
-from playwright.sync_api import Browser, Page
-
-from bench import history
 from bench.browser import Watched, chromium, received, tab
 from bench.figures import Figure, Results
 from bench.options import Options
-from bench.processes import Child, cpu_seconds
+from bench.places import ENDING, OURS, PLAIN, Place, ours, plain, send, write
+from bench.processes import cpu_seconds
 from bench.text import TOKENS
 from bench.trace import KINDS, REST
 from bench.upstream import Upstream
-from e2e.server import Server
 
 NAME = "answer"
 RATE = 100
 TURNS = (1, 40)
-OURS, PLAIN = "ours", "plain text"
-ENDING = ".answer .ending"
-"""What both call the same."""
 
 FIGURES = (
     Figure("bytes", "kB", 1),
@@ -34,14 +24,6 @@ FIGURES = (
     Figure("longest task", "ms", 0, compared=False),
     Figure("end lag", "ms", 0, compared=False),
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a page is, and whose processor time is measured."""
-
-    url: str
-    pid: int
 
 
 def measure(options: Options) -> Results:
@@ -66,28 +48,6 @@ def case(turns: int) -> str:
     return "first turn" if turns == 1 else f"turn {turns}"
 
 
-@contextmanager
-def ours(upstream: Upstream, turns: int) -> Iterator[Place]:
-    """The application, with a conversation that has had some turns."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder), openai_base_url=upstream.api, model="scripted")
-        conversation = 0
-        if turns:
-            if (said := server.run("migrate")).returncode:
-                raise AssertionError(said.stderr)
-            conversation = history.stored(server.database_url, turns)
-        with server:
-            path = f"/conversations/{conversation}" if conversation else "/"
-            yield Place(server.url + path, server.pid)
-
-
-@contextmanager
-def plain(upstream: Upstream, turns: int) -> Iterator[Place]:
-    """A page to which each token is appended as plain text."""
-    with Child("bench.baselines.plain", upstream.api) as child:
-        yield Place(f"{child.url}/chat?turns={turns}", child.pid)
-
-
 def answered(browser: Browser, at: Place, upstream: Upstream) -> dict[str, float]:
     """What an answer costs from the click to its end."""
     with tab(browser) as page:
@@ -96,7 +56,7 @@ def answered(browser: Browser, at: Place, upstream: Upstream) -> dict[str, float
         size, cpu = received(page), cpu_seconds([at.pid])
         with Watched(page) as watched:
             watched.expect("end", ENDING)
-            page.get_by_role("button", name="Send", exact=True).click()
+            send(page)
             watched.wait()
         used = cpu_seconds([at.pid]) - cpu
         (record,) = upstream.records().values()
@@ -110,8 +70,3 @@ def answered(browser: Browser, at: Place, upstream: Upstream) -> dict[str, float
             "longest task": trace.longest * 1e3,
             "end lag": (trace.marks["end"] - record.sent[-1]) * 1e3,
         }
-
-
-def write(page: Page) -> None:
-    """Put a prompt where prompts are written."""
-    page.get_by_role("textbox", name="Message").fill("Hi")

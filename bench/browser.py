@@ -11,7 +11,7 @@ from bench.trace import CATEGORIES, Trace, read
 
 # What a test does in the page, and no part of it: mark the frame that shows so many of something.
 MARK = """([name, selector, count]) => {
-  window.marked = new Promise(done => {
+  window.marked = [...(window.marked || []), new Promise(done => {
     const see = () => {
       if (document.querySelectorAll(selector).length < count) return;
       watch.disconnect();
@@ -20,10 +20,12 @@ MARK = """([name, selector, count]) => {
     const watch = new MutationObserver(see);
     watch.observe(document, { childList: true, subtree: true, characterData: true });
     see();
-  });
+  })];
 }"""
+ON = """([name, event]) =>
+  addEventListener(event, () => performance.mark(name), { capture: true, once: true })"""
 RECEIVED = """() => performance.getEntriesByType('resource')
-  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+  .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
 
 
 @contextmanager
@@ -74,8 +76,12 @@ class Watched:
         self._page.evaluate(MARK, [name, selector, self._page.locator(selector).count() + more])
 
     def wait(self) -> None:
-        """Wait until it is."""
-        self._page.evaluate("() => window.marked")
+        """Wait until all are that are expected."""
+        self._page.evaluate("() => Promise.all(window.marked).then(() => null)")
+
+    def mark_next(self, name: str, event: str) -> None:
+        """Mark when the next event of a kind comes."""
+        self._page.evaluate(ON, [name, event])
 
 
 def received(page: Page) -> int:

@@ -93,5 +93,7 @@ class Results:
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Each case with each of those who were measured in it, in order."""
-        return list(dict.fromkeys((case, who) for case, who, _ in self.values))
+        """Each case with each of those who were measured in it: the baselines before the others."""
+        found = list(dict.fromkeys((case, who) for case, who, _ in self.values))
+        cases = list(dict.fromkeys(case for case, _ in found))
+        return sorted(found, key=lambda row: (cases.index(row[0]), row[1] not in self.baselines))

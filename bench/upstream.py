@@ -152,7 +152,8 @@ class Server:
                 connection.finish()
         elif url.path == "/records":
             said = {prompt: asdict(record) for prompt, record in self.records.items()}
-            self.records = {}
+            # What goes on is told again, the next time.
+            self.records = {prompt: one for prompt, one in self.records.items() if one.closed is None}
         elif url.path == "/v1/models":
             said = {"data": [{"id": "scripted", "object": "model"}]}
         body = json.dumps(said).encode()

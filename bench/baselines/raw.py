@@ -24,6 +24,8 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     body = (await receive())["body"]
     host, _, port = ADDRESS.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
+    gone = asyncio.ensure_future(receive())
+    gone.add_done_callback(lambda _: writer.close())
     try:
         writer.write(REQUEST.format(ADDRESS, len(body)).encode() + body)
         await reader.readuntil(b"\r\n\r\n")
@@ -32,7 +34,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
-        writer.close()
+        gone.cancel()
 
 
 if __name__ == "__main__":
