@@ -7,13 +7,12 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, idle, latency, machine, page, report, start, visible
+from bench import answer, capacity, idle, latency, machine, page, rendering, report, start, visible
 from bench.options import Options
 from bench.processes import ROOT
 
-MEASUREMENTS = {
-    module.NAME: module.measure for module in (capacity, answer, latency, visible, page, start, idle)
-}
+EVERY = (capacity, answer, latency, visible, page, start, idle, rendering)
+MEASUREMENTS = {module.NAME: module.measure for module in EVERY}
 
 
 def main() -> None:

@@ -40,9 +40,8 @@ def _goal(results: Results, goal: Goal) -> list[str] | None:
         goal.how, figure.unit
     )
     what = f"{goal.case}: {goal.figure}, {goal.who}"
-    verdict = (
-        "reached" if found.median <= goal.at_most else f"missed: {found.median / goal.at_most:.1f} times"
-    )
+    times = found.median / goal.at_most
+    verdict = "reached" if times <= 1 else f"missed: {times:.2f} times that"
     return [what, f"≤ {goal.at_most:g} {unit}", found.told(digits), verdict]
 
 
