@@ -81,10 +81,11 @@ def _visible(start: int, count: int) -> list[bool]:
 
     What shows nothing is not sent to a page, so it has no lag.
     """
-    from app.renderings import shown_blocks  # it takes half a second to import: only where it is needed
+    from app.fragments import changes  # they take half a second to import: only where they are needed
+    from app.renderings import shown_blocks
 
     shown = [shown_blocks(f"bench{start}", text, running=True) for text in _texts(start, count)]
-    return [before != now for before, now in pairwise(shown)]
+    return [bool(changes("1", before, now, bare=True)) for before, now in pairwise(shown)]
 
 
 def _texts(start: int, count: int) -> Iterable[str]:

@@ -18,8 +18,6 @@ STREAMS = (1, 10, 50, 100, 200, 500)
 FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100, 500), ("postgres", 2): (500,)}
 """With another store than a file, or in several processes."""
 SECONDS = 2.0
-BEGINNING = 150
-"""How many answers begin in a second, before they are measured."""
 FEWEST = 50
 """Of fewer streams the memory would be that of something else."""
 
@@ -120,10 +118,22 @@ def _warmed(setup: Setup, upstream: Upstream) -> tuple[Setup, int]:
 
 
 def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb: int) -> dict[str, float]:
-    upstream.say(rate=RATE)
-    seen = run(_load(setup, upstream, streams, seconds))
+    seen = run(
+        Load(
+            setup.kind,
+            setup.ports,
+            upstream.port,
+            setup.pids,
+            setup.database,
+            count=streams,
+            rate=RATE,
+            seconds=seconds,
+            name=setup.who,
+            elsewhere=setup.postgres is not None,
+        )
+    )
     found = {
-        "delivered": 100 * seen.delivered / seen.sent,
+        "delivered": 100 * seen.delivered / seen.sent * (1 - seen.refused / streams),
         "lag p50": seen.lag_p50,
         "lag p99": seen.lag_p99,
         "CPU per token": seen.cpu,
@@ -134,18 +144,3 @@ def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb
     if setup.postgres:
         found["database's CPU per token"] = seen.database_cpu
     return found
-
-
-def _load(setup: Setup, upstream: Upstream, streams: int, seconds: float) -> Load:
-    return Load(
-        setup.kind,
-        setup.ports,
-        upstream.port,
-        setup.pids,
-        setup.database,
-        count=streams,
-        ramp=max(0.5, streams / BEGINNING),
-        seconds=seconds,
-        name=setup.who,
-        elsewhere=setup.postgres is not None,
-    )

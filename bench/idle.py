@@ -12,8 +12,6 @@ NAME = "idle"
 STREAMS = 200
 READERS = 10
 SECONDS = 1.0
-BEGINNING = 150
-"""How many answers begin in a second."""
 ALONE, SHARED = "an answer for each", f"{READERS} pages read each answer"
 
 FIGURES = (Figure("memory per stream", "kB"), Figure("CPU per stream and second", "µs"))
@@ -43,7 +41,6 @@ def _measured(
     setup: Setup, upstream: Upstream, answers: int, readers: int, options: Options
 ) -> dict[str, float]:
     before = warm(setup, upstream)
-    upstream.say(hold=1)
     seen = run(
         Load(
             setup.kind,
@@ -52,7 +49,7 @@ def _measured(
             setup.pids,
             count=answers,
             readers=readers,
-            ramp=max(0.5, answers * readers / BEGINNING),
+            hold=1,
             seconds=options.seconds or SECONDS,
             name=setup.who,
         )

@@ -23,17 +23,22 @@ import uvloop
 
 from bench.arrivals import Kind, arrived
 from bench.processes import ROOT, allow_connections, cpu_seconds, memory_kb
-from bench.upstream import end, records
+from bench.upstream import end, go, records, say, waiting
 
-CONNECT_SECONDS = 30
-SETTLE_SECONDS = 0.3
+AT_ONCE = 8
+"""How many answers are being begun at once: a server is busy then, and turns none away."""
+BEGIN_SECONDS = 90
+SETTLE_SECONDS = 0.5
 LATE_SECONDS = 5
 """How long is waited for what comes late, once all answers are told to end."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be read: `count` answers from servers at `ports`, begun within `ramp` seconds."""
+    """What is to be read: `count` answers from servers at `ports`.
+
+    All are begun, a few at once, before the first of them says a word.
+    """
 
     kind: Kind
     ports: Sequence[int]
@@ -42,8 +47,11 @@ class Load:
     """The processes whose time and memory are measured."""
     database: Sequence[int] = ()
     count: int = 1
-    ramp: float = 0.5
-    seconds: float = 3
+    rate: float = 20
+    """Tokens of each in a second."""
+    hold: int = 0
+    """After how many tokens an answer says nothing more; 0 for never."""
+    seconds: float = 2
     """How long is measured, once all run."""
     name: str = ""
     readers: int = 1
@@ -58,6 +66,8 @@ class Seen:
 
     sent: int
     delivered: int
+    refused: int
+    """Answers that were not begun."""
     lag_p50: float
     lag_p99: float
     cpu: float
@@ -77,7 +87,7 @@ def run(load: Load) -> Seen:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=load.ramp + load.seconds + 3 * CONNECT_SECONDS,
+        timeout=load.seconds + 3 * BEGIN_SECONDS,
     )
     return Seen(**json.loads(done.stdout))
 
@@ -122,25 +132,24 @@ def _post(body: str, kind: str, more: str = "") -> bytes:
     ).encode()
 
 
-async def read(load: Load, number: int) -> Reading:
-    """Begin an answer after its share of the ramp; its reading, once something has come."""
+async def read(load: Load, number: int, turns: asyncio.Semaphore) -> Reading:
+    """Begin an answer when it is its turn; its reading, once something has come."""
     loop = asyncio.get_running_loop()
-    await asyncio.sleep(load.ramp * number / load.count)
     port = load.ports[number % len(load.ports)]
     first = request(load.kind, _prompt(load, number))
-    _, reading = await loop.create_connection(lambda: Reading(first), "127.0.0.1", port)
-    if load.kind == "html":
-        await reading.ended
-        page = b"".join(data for _, data in reading.received)
-        found = re.search(rb"/completion/\d+/fragments[^\"' ]*", page)
-        if not found:
-            raise AssertionError(f"no stream in {page[:500]!r}")
-        get = f"GET {found.group().decode()} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-        if load.elsewhere:
-            port = load.ports[number // len(load.ports) % len(load.ports)]
-        for _ in range(load.readers):
-            _, reading = await loop.create_connection(lambda: Reading(get.encode()), "127.0.0.1", port)
-    await reading.begun
+    async with turns:
+        _, reading = await loop.create_connection(lambda: Reading(first), "127.0.0.1", port)
+        if load.kind == "html":
+            await reading.ended
+            page = b"".join(data for _, data in reading.received)
+            if not (found := re.search(rb"/completion/\d+/fragments[^\"' ]*", page)):
+                return reading
+            get = f"GET {found.group().decode()} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            if load.elsewhere:
+                port = load.ports[number // len(load.ports) % len(load.ports)]
+            for _ in range(load.readers):
+                _, reading = await loop.create_connection(lambda: Reading(get.encode()), "127.0.0.1", port)
+        await reading.begun
     return reading
 
 
@@ -169,8 +178,15 @@ async def _watched(load: Load) -> _Window:
 
 
 async def _all(load: Load) -> tuple[list[Reading], _Window]:
-    async with asyncio.timeout(load.ramp + CONNECT_SECONDS):
-        readings = await asyncio.gather(*(read(load, number) for number in range(load.count)))
+    say(load.upstream, rate=load.rate, hold=load.hold, gate=1)
+    turns = asyncio.Semaphore(AT_ONCE)
+    async with asyncio.timeout(BEGIN_SECONDS):
+        readings = await asyncio.gather(*(read(load, number, turns) for number in range(load.count)))
+        open_ones = [reading for reading in readings if not reading.ended.done()]
+        # What has begun to answer is about to ask the model, if it has not; only that one knows.
+        while waiting(load.upstream) < sum(not one.ended.done() for one in open_ones):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    go(load.upstream)
     window = await _watched(load)
     end(load.upstream)
     with suppress(TimeoutError):
@@ -184,8 +200,9 @@ async def _all(load: Load) -> tuple[list[Reading], _Window]:
 def _seen(load: Load, readings: Sequence[Reading], window: _Window) -> Seen:
     noted = records(load.upstream)
     arrivals = [
-        arrived(reading.received, load.kind, noted[_prompt(load, number)])
+        arrived(reading.received, load.kind, record)
         for number, reading in enumerate(readings)
+        if (record := noted.get(_prompt(load, number)))
     ]
     sent = sum(len(one.sent) for one in arrivals)
     lags = sorted(lag for one in arrivals for lag in one.lags(window.began, window.ended))
@@ -193,6 +210,7 @@ def _seen(load: Load, readings: Sequence[Reading], window: _Window) -> Seen:
     return Seen(
         sent=sent,
         delivered=sum(one.delivered for one in arrivals),
+        refused=load.count - len(arrivals),
         lag_p50=_part(lags, 0.5) * 1e3,
         lag_p99=_part(lags, 0.99) * 1e3,
         cpu=window.cpu / in_window * 1e6 if in_window else nan,

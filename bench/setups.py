@@ -77,8 +77,7 @@ def ours(
 
 def warm(setup: Setup, upstream: Upstream) -> int:
     """Have it answer a few times; the memory that it has then. What the first answers load is no stream's."""
-    upstream.say(rate=20)
-    run(Load(setup.kind, setup.ports, upstream.port, setup.pids, count=4, ramp=0.1, seconds=0.3, name="warm"))
+    run(Load(setup.kind, setup.ports, upstream.port, setup.pids, count=4, seconds=0.3, name="warm"))
     return setup.memory_kb
 
 

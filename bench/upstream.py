@@ -35,6 +35,8 @@ class Script:
     """Tokens of an answer, unless it is ended before."""
     hold: int = 0
     """After so many tokens an answer says nothing more, and does not end; 0 for never."""
+    gate: int = 0
+    """Whether answers wait for `go` before their first token; their tokens then come evenly spread."""
     together: int = 0
     """Whether all answers begin with the beginning of the text, and not each with another block."""
 
@@ -62,15 +64,30 @@ class Upstream(Child):
 
     def say(self, **script: float) -> None:
         """Set how all later answers are; what is not named is as `Script` has it."""
-        _get(f"{self.url}/script?{urlencode(script)}")
+        say(self.port, **script)
 
     def records(self) -> dict[str, Record]:
         """What became of the answers since it was last asked, by their prompts."""
         return records(self.port)
 
 
+def say(port: int, **script: float) -> None:
+    """Set how all later answers of an upstream at a port are; what is not named is as `Script` has it."""
+    _get(f"http://127.0.0.1:{port}/script?{urlencode(script)}")
+
+
+def waiting(port: int) -> int:
+    """How many answers wait at its gate."""
+    return int(_get(f"http://127.0.0.1:{port}/waiting"))
+
+
+def go(port: int) -> None:
+    """Open its gate."""
+    _get(f"http://127.0.0.1:{port}/go")
+
+
 def end(port: int) -> None:
-    """Have an upstream at a port end all its answers."""
+    """Have it end all its answers."""
     _get(f"http://127.0.0.1:{port}/end")
 
 
@@ -128,6 +145,7 @@ class Server:
         self.ended = 0.0
         """Answers that were asked for before end with their next token."""
         self.held = set[Connection]()
+        self.waiting: list[Connection] = []
         self._asked = 0
 
     def answer_to(self, prompt: str) -> Record:
@@ -138,7 +156,7 @@ class Server:
         return record
 
     def control(self, path: str) -> bytes:
-        """Take a script, end all answers, or give the records."""
+        """Do what one of the functions above asks for."""
         url = urlsplit(path)
         said: object = {}
         if url.path == "/script":
@@ -146,6 +164,12 @@ class Server:
             script = Script(**names)  # type: ignore[arg-type] # all are numbers, whole ones where it says so
             script.count, script.hold = int(script.count), int(script.hold)
             self.script = script
+        elif url.path == "/waiting":
+            said = len(self.waiting)
+        elif url.path == "/go":
+            for number, connection in enumerate(self.waiting):
+                connection.begin(number / len(self.waiting))
+            self.waiting = []
         elif url.path == "/end":
             self.ended = monotonic()
             for connection in list(self.held):
@@ -192,9 +216,17 @@ class Connection(asyncio.Protocol):
         self._record = record
         self._bytes = self._server.bytes[b"HTTP/1.1" in head.partition(b"\r\n")[0]]
         self._events = self._bytes.tokens[record.start]
-        self._begun = monotonic() + script.delay
         self._transport.write(self._bytes.first)
-        self._say_when_due(record)
+        if script.gate:
+            self._server.waiting.append(self)
+        else:
+            self.begin()
+
+    def begin(self, part: float = 0) -> None:
+        """Say the first token, after the delay and this part of the time that one takes."""
+        if self._record:
+            self._begun = monotonic() + self._script.delay + part / self._script.rate
+            self._say_when_due(self._record)
 
     def finish(self) -> None:
         """End the answer here."""
@@ -203,6 +235,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.held.discard(self)
+        if self in self._server.waiting:
+            self._server.waiting.remove(self)
         if self._timer:
             self._timer.cancel()
         if self._record:

@@ -96,11 +96,11 @@ def test_all_that_the_upstream_writes_is_delivered_by_a_baseline(
     baseline: Callable[[Upstream], AbstractContextManager[Setup]],
 ) -> None:
     with Upstream() as upstream, baseline(upstream) as running:
-        upstream.say(rate=50)
-        load = Load(running.kind, running.ports, upstream.port, running.pids, count=3, ramp=0.1, seconds=0.3)
+        load = Load(running.kind, running.ports, upstream.port, running.pids, count=3, rate=50, seconds=0.3)
         seen = run(load)
 
     assert seen.sent > 3 * 50 * 0.3
     assert seen.delivered == seen.sent
+    assert seen.refused == 0
     assert 0 < seen.lag_p50 < 1000
     assert seen.cpu > 0
