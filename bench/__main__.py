@@ -7,11 +7,11 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, idle, latency, machine, page, rendering, report, start, visible
+from bench import answer, capacity, idle, latency, machine, page, rendering, report, start, turnover, visible
 from bench.options import Options
 from bench.processes import ROOT
 
-EVERY = (capacity, answer, latency, visible, page, start, idle, rendering)
+EVERY = (capacity, turnover, answer, latency, visible, page, start, idle, rendering)
 MEASUREMENTS = {module.NAME: module.measure for module in EVERY}
 
 
