@@ -15,7 +15,7 @@ from tests.postgres import NoPostgres, Postgres
 NAME = "capacity"
 RATE = 20
 STREAMS = (1, 10, 50, 100, 200, 500)
-FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100, 500), ("postgres", 2): (500,)}
+FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100,), ("postgres", 2): (500,)}
 """With another store than a file, or in several processes."""
 SECONDS = 2.0
 FEWEST = 50

@@ -9,7 +9,7 @@ from bench.setups import RAW, TUTORIAL, Setup, ours, raw, tutorial, warm
 from bench.upstream import Upstream
 
 NAME = "idle"
-STREAMS = 200
+STREAMS = 100
 READERS = 10
 SECONDS = 1.0
 ALONE, SHARED = "an answer for each", f"{READERS} pages read each answer"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("fastapi", "uvicorn", "sse-starlette", "sqlalchemy", "httpx2")
+PACKAGES = ("fastapi", "uvicorn", "sse-starlette", "sqlalchemy", "aiohttp", "httpx2")
 
 
 def described() -> dict[str, str]:

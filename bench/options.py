@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Options:
     """How much is measured, and of what; what is empty or 0 is as each measurement has it."""
 
-    rounds: int = 3
+    rounds: int = 2
     seconds: float = 0
     """How long one figure is measured for."""
     streams: tuple[int, ...] = ()
