@@ -37,11 +37,8 @@ lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.chromium ## Measure what rendering, storing and streaming cost, beside a baseline of the same run
-	@$(BIN)/python -m bench.rendering
-	@$(BIN)/python -m bench.persistence
-	@$(BIN)/python -m bench.streams
-	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench.answer
+bench: $(VENV)/.chromium ## Measure everything beside baselines, into docs/performance.md (ARGS="capacity --streams 100" for one)
+	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench $(ARGS)
 
 chaos: $(VENV)/.dev ## Kill servers 300 times at random, count what was lost (ARGS="--kills 20 --seed 7" for another run)
 ifdef ARGS

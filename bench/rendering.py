@@ -1,11 +1,6 @@
-"""What rendering an answer costs the server: time per flush by length, and bytes on the wire by kind of text.
+"""What rendering an answer costs the server: time for a flush by length, and bytes by kind of text."""
 
-python -m bench.rendering
-"""
-
-import json
 import statistics
-import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from time import perf_counter
@@ -15,8 +10,18 @@ from sse_starlette import ServerSentEvent
 from app.fragments import changes, page_blocks
 from app.markdown import render
 from app.renderings import shown_blocks
+from bench.figures import Figure, Results
+from bench.options import Options
 from bench.text import SAMPLE, TOKENS, written
 
+NAME = "rendering"
+FRAGMENTS, WHOLE = "fragments", "whole"
+FLUSHES_PER_SECOND = 20
+SPEEDS = (100, 40)
+LAST = 400
+"""Characters at the end of a text whose flushes are measured."""
+STEP = 20
+"""Characters of a flush."""
 TOKEN = 4
 """Characters, about, in English text and in code."""
 LENGTHS = (1_000, 6_000, 64_000, 500_000)
@@ -36,55 +41,40 @@ KINDS = {
     + "\n",
 }
 
-
-def main() -> None:
-    """Measure, and print JSON."""
-    json.dump({"flush_microseconds": list(flush_times()), "wire": list(wire_sizes())}, sys.stdout, indent=1)
+FIGURES = (Figure("time", "µs"), Figure("bytes", "kB", 1))
 
 
-def flush_times() -> Iterable[dict[str, object]]:
-    """Microseconds for one flush of 20 characters at the end of a text of each length.
+def measure(options: Options) -> Results:
+    """Fragments beside the whole: of its rendering the time, of its HTML the size."""
+    title = "Rendering: a flush of 20 characters beside all of the text; all events beside the final HTML"
+    results = Results(NAME, title, (WHOLE,), FIGURES)
+    for _ in range(options.rounds):
+        for length in LENGTHS:
+            text, case = written(SAMPLE, length), f"{length:,} characters"
+            results.add(case, WHOLE, {"time": statistics.median(timed(text) for _ in range(5)) * 1e6})
+            results.add(case, FRAGMENTS, {"time": statistics.median(flushes(text)) * 1e6})
+    for kind, sample in KINDS.items():
+        text = written(sample, TOKENS * TOKEN)
+        final = len(page_blocks("17", render(text)).encode())
+        for speed in SPEEDS:
+            sent = sum(events(text, speed * TOKEN // FLUSHES_PER_SECOND))
+            case = f"{kind}, {speed} tokens a second"
+            results.add(case, WHOLE, {"bytes": final / 1000})
+            results.add(case, FRAGMENTS, {"bytes": sent / 1000})
+    return results
 
-    `whole` renders all of the text anew, as a page that is loaded does; it is the baseline of the same run.
-    """
-    for length in LENGTHS:
-        text = written(SAMPLE, length)
-        yield {
-            "characters": length,
-            "flush": round(statistics.median(flushes(text, 400)) * 1e6),
-            "whole": round(statistics.median(timed(text) for _ in range(5)) * 1e6),
-        }
 
-
-def flushes(text: str, last: int, step: int = 20) -> Iterable[float]:
+def flushes(text: str) -> Iterable[float]:
     """The seconds that each flush of the last characters takes: rendering, and what to send."""
-    ends = range(len(text) - last, len(text), step)
-    shown_blocks("bench", text[: ends[0] - step], running=True)
-    before = shown_blocks("bench", text[: ends[0] - step], running=True)
+    ends = range(len(text) - LAST, len(text), STEP)
+    shown_blocks("bench", text[: ends[0] - STEP], running=True)
+    before = shown_blocks("bench", text[: ends[0] - STEP], running=True)
     for end in ends:
         start = perf_counter()
         now = shown_blocks("bench", text[:end], running=True)
         changes("bench", before, now, bare=True)
         yield perf_counter() - start
         before = now
-
-
-def wire_sizes() -> Iterable[dict[str, object]]:
-    """Bytes of events over those of the final HTML: 1,500 tokens at two speeds, 20 flushes a second."""
-    for kind, sample in KINDS.items():
-        text = written(sample, TOKENS * TOKEN)
-        for tokens_per_second in (100, 40):
-            sent = list(events(text, tokens_per_second * TOKEN // 20))
-            final = len(page_blocks("17", render(text)).encode())
-            yield {
-                "kind": kind,
-                "tokens_per_second": tokens_per_second,
-                "text": len(text),
-                "final_html": final,
-                "sent": sum(sent),
-                "events": len(sent),
-                "ratio": round(sum(sent) / final, 2),
-            }
 
 
 def events(text: str, step: int) -> Iterable[int]:
@@ -101,7 +91,3 @@ def timed(text: str) -> float:
     start = perf_counter()
     render(text)
     return perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """A conversation of many turns, put where a server will find it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,13 +19,15 @@ def answer(number: int) -> str:
     return f"Answer {number}.\n\n{PARAGRAPH}"
 
 
-async def add_long_conversation(session: AsyncSession, turns: int) -> Conversation:
+async def add_long_conversation(
+    session: AsyncSession, turns: int, answering: Callable[[int], str] = answer
+) -> Conversation:
     """Store a conversation of so many turns, all complete, of the user whose id is 1."""
     conversation = Conversation(user_id=1, title="A long one", created_at=now(), updated_at=now())
     session.add(conversation)
     await session.flush()
     parent: int | None = None
-    for role, text in _said(turns):
+    for role, text in _said(turns, answering):
         message = Message(
             user_id=1,
             conversation_id=conversation.id,
@@ -42,7 +44,7 @@ async def add_long_conversation(session: AsyncSession, turns: int) -> Conversati
     return conversation
 
 
-def _said(turns: int) -> Iterator[tuple[str, str]]:
+def _said(turns: int, answering: Callable[[int], str]) -> Iterator[tuple[str, str]]:
     for number in range(1, turns + 1):
         yield "user", prompt(number)
-        yield "assistant", answer(number)
+        yield "assistant", answering(number)

@@ -120,6 +120,12 @@ class Postgres:
         """End it as a crash would: what was committed is recovered at the next start."""
         self._end(signal.SIGQUIT)
 
+    @property
+    def pid(self) -> int:
+        """The process that started all the others of the server."""
+        assert self._process
+        return self._process.pid
+
     def restart(self) -> None:
         """Stop and start; its clients lose their connections."""
         self.stop()

@@ -1,0 +1,1 @@
+"""What each figure is compared with: the least that does something of the same kind."""

@@ -1,0 +1,106 @@
+"""The measurements: what they tell is what was there, and each multiple is of two figures of one round."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from bench import report
+from bench.arrivals import arrived
+from bench.figures import Figure, Goal, Results
+from bench.load import Load, run
+from bench.setups import Setup, raw, tutorial
+from bench.text import tokens
+from bench.upstream import Record, Upstream
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def results(*goals: Goal) -> Results:
+    found = Results("speed", "Speed", ("theirs",), (Figure("time", "ms"),), goals)
+    for ours, theirs in ((10, 20), (30, 100), (60, 10)):
+        found.add("one", "theirs", {"time": theirs})
+        found.add("one", "ours", {"time": ours})
+    return found
+
+
+def chunked(*events: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
+
+
+def test_a_multiple_is_of_two_figures_of_the_same_round() -> None:
+    ratio = results().beside("one", "ours", "time", "theirs")
+
+    assert ratio
+    assert (ratio.median, ratio.least, ratio.most) == (0.5, 0.3, 6)
+
+
+def test_a_goal_is_told_with_what_was_found() -> None:
+    ratio = Goal("one", "ours", "time", 0.5, "theirs", "ratio")
+    value = Goal("one", "ours", "time", 15)
+
+    told = report.told({"machine": "this one"}, [results(ratio, value)])
+
+    assert "| one: time, ours | ≤ 0.5 × theirs | 0.50 (0.30–6.00) | reached |" in told
+    assert "| one: time, ours | ≤ 15 ms | 30 (10–60) | missed: 2.00 times that |" in told
+
+
+def test_the_report_replaces_the_last_one_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tmp_path / "performance.md"
+    monkeypatch.setattr(report, "DOCUMENT", document)
+    monkeypatch.setattr(report, "JSON", tmp_path / "results.json")
+    document.write_text(f"# Before\n\n{report.BEGIN}\n| old |\n{report.END}\n\nBehind.\n")
+
+    report.written({"machine": "this one"}, [results()])
+    report.written({"machine": "this one"}, [results()])
+
+    text = document.read_text()
+    assert text.startswith("# Before\n")
+    assert text.endswith("\nBehind.\n")
+    assert "old" not in text
+    assert text.count("### Speed") == 1
+
+
+def test_a_token_has_come_when_the_position_behind_it_has() -> None:
+    one, two, three = tokens(3)
+    ends = len(one), len(one + two), len(one + two + three)
+    record = Record(0, sent=[1.0, 1.1, 1.2])
+    first, rest = b"id: %d\ndata: x\n\n" % ends[0], b"id: %d\ndata: y\n\n" % ends[2]
+    stream = chunked(first, rest)
+    cut = len(chunked(first)) + 12  # in the middle of the second event
+
+    arrivals = arrived([(2.0, HEAD + stream[:cut]), (3.0, stream[cut:])], "text", record)
+
+    assert arrivals.come == [2.0, 3.0, 3.0]
+    assert list(arrivals.lags(1.05, 2)) == pytest.approx([1.9, 1.8])
+
+
+def test_what_shows_nothing_on_a_page_has_no_lag() -> None:
+    pieces = tokens(60)
+    record = Record(0, sent=[1.0] * 60)
+
+    arrivals = arrived([(2.0, HEAD + chunked(b"event: done\ndata: complete\n\n"))], "html", record)
+
+    silent = [piece for piece, counts in zip(pieces, arrivals.counted, strict=True) if not counts]
+    assert arrivals.delivered == 60
+    assert "\n\n" in silent
+    assert pieces[0] not in silent
+    assert len(list(arrivals.lags(0, 2))) == 60 - len(silent)
+
+
+@pytest.mark.parametrize("baseline", [raw, tutorial])
+def test_all_that_the_upstream_writes_is_delivered_by_a_baseline(
+    baseline: Callable[[Upstream], AbstractContextManager[Setup]],
+) -> None:
+    with Upstream() as upstream, baseline(upstream) as running:
+        load = Load(running.kind, running.ports, upstream.port, running.pids, count=3, rate=50, seconds=0.3)
+        seen = run(load)
+
+    assert seen.sent > 3 * 50 * 0.3
+    assert seen.delivered == seen.sent
+    assert seen.refused == 0
+    assert 0 < seen.lag_p50 < 1000
+    assert seen.cpu > 0
