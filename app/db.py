@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app import schema
+from app import schema, sqlite
 from app.refusals import Unavailable, insist_on_right_address, translated
 
 __all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Unavailable", "driver_url"]
@@ -222,7 +222,13 @@ def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> Asyn
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
-    engine = _engine_to(url, pool_size=1 if writes else 4, max_overflow=0, pool_timeout=BUSY_SECONDS)
+    engine = _engine_to(
+        url,
+        pool_size=1 if writes else 4,
+        max_overflow=0,
+        pool_timeout=BUSY_SECONDS,
+        connect_args={"async_creator_fn": sqlite.connect},
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: object) -> None:

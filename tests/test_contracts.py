@@ -27,7 +27,7 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
-    {"schema", "db", "refusals", "metrics", "markdown", "static_files"},
+    {"schema", "sqlite", "db", "refusals", "metrics", "markdown", "static_files"},
     {"prompts", "conversations", "answers", "fragments", "renderings", "running", "leases", "notifications"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
     | {"templating", "security", "tracing", "access"},

@@ -1,19 +1,23 @@
 """The database: the schema that the tables describe, no lost update, nobody locked out."""
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from app import answers, conversations
+from app import answers, conversations, schema
 from app.answers import STOPPED, Piece
 from app.db import Database
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 from app.tables import Table
+from tests.storage import locked
 from tests.test_generation import Bench
 
 
@@ -136,3 +140,51 @@ async def test_the_folder_of_a_database_is_made(tmp_path: Path) -> None:
     await database.close()
 
     assert (tmp_path / "new/folder/chat.db").exists()
+
+
+async def test_what_waits_for_nothing_is_done_at_once_and_the_rest_beside_the_event_loop(
+    database: Database,
+) -> None:
+    threads: list[int] = []
+
+    def note() -> str:
+        threads.append(threading.get_ident())
+        return "noted"
+
+    async with database.writing() as session:
+        connection = await session.connection()
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.create_function("note", 0, note)
+        await connection.exec_driver_sql("UPDATE users SET name = note()")
+        await connection.exec_driver_sql("/* what is not known to be short */ SELECT note()")
+
+    assert threads[0] == threading.get_ident()
+    assert threads[1] != threading.get_ident()
+
+
+async def test_who_waits_for_the_lock_of_a_file_does_not_hold_up_the_others(
+    settings: Settings, database: Database
+) -> None:
+    order: list[str] = []
+
+    async def write() -> None:
+        async with database.writing():
+            order.append("written")
+
+    with locked(Path(settings.database_url.removeprefix("sqlite:///"))):
+        writing = asyncio.create_task(write())
+        for _ in range(20):
+            await asyncio.sleep(0)
+            async with database.reading() as session:
+                await session.scalar(text("select 1"))
+        order.append("read")
+    await writing
+
+    assert order == ["read", "written"]
+
+
+def test_the_files_of_the_migrations_are_named_after_them() -> None:
+    scripts = ScriptDirectory(str(schema.MIGRATIONS))
+
+    assert {script.revision for script in scripts.walk_revisions()} == schema.revisions()
+    assert scripts.get_current_head() == schema.head()
