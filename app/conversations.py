@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import branches
 from app.tables import Conversation, Message, User, now
 
 TITLE_CHARACTERS = 60
@@ -62,47 +63,6 @@ async def find_message(session: AsyncSession, user_id: int, message_id: int) -> 
     return await session.scalar(select(Message).where(Message.user_id == user_id, Message.id == message_id))
 
 
-async def branch(
-    session: AsyncSession,
-    user_id: int,
-    conversation_id: int,
-    *,
-    until: int | None = None,
-    most: int | None = None,
-) -> Sequence[Message]:
-    """The messages of the newest branch in order, up to and with message `until`; the last `most` of them.
-
-    What was stored last ends that branch, since only what comes last is answered or tried again.
-    """
-    mine = (Message.user_id == user_id, Message.conversation_id == conversation_id)
-    newest = select(func.max(Message.id)).where(*mine).scalar_subquery()
-    last = select(Message.id, Message.parent_id, literal(1).label("number")).where(
-        *mine, Message.id == (newest if until is None else until)
-    )
-    path = last.cte("path", recursive=True)
-    before = select(Message.id, Message.parent_id, path.c.number + 1).join(
-        path, Message.id == path.c.parent_id
-    )
-    path = path.union_all(before if most is None else before.where(path.c.number < most))
-    rows = select(Message).join(path, Message.id == path.c.id).order_by(path.c.number.desc())
-    return (await session.scalars(rows)).all()
-
-
-async def earlier_answers(
-    session: AsyncSession, user_id: int, messages: Sequence[Message]
-) -> dict[int, list[Message]]:
-    """Earlier tries at the prompts of these answers that left some text, oldest first, by answer."""
-    answers = {message.parent_id: message for message in messages if message.role == "assistant"}
-    rows = select(Message).where(
-        Message.user_id == user_id, Message.parent_id.in_(answers), Message.text != ""
-    )
-    earlier: dict[int, list[Message]] = {}
-    for other in await session.scalars(rows.order_by(Message.id)):
-        if other.id < (answer := answers[other.parent_id]).id:
-            earlier.setdefault(answer.id, []).append(other)
-    return earlier
-
-
 async def add_turn(
     session: AsyncSession,
     user_id: int,
@@ -131,7 +91,7 @@ async def add_turn(
         )
         session.add(conversation)
         await session.flush()
-    messages = await branch(session, user_id, conversation.id, most=1)
+    messages = await branches.branch(session, user_id, conversation.id, most=1)
     if messages and messages[-1].running:
         raise Busy
     conversation.updated_at = now()
@@ -246,7 +206,7 @@ async def _last_answer(
         return None
     await _lock(session, user_id, conversation_id)
     conversation = await find(session, user_id, conversation_id)
-    messages = await branch(session, user_id, conversation_id, most=2)
+    messages = await branches.branch(session, user_id, conversation_id, most=2)
     if conversation is None:
         return None
     if messages and messages[-1].running:

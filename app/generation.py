@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import answers, leases, logs, schema
 from app.answers import STOPPED, Ending
 from app.db import Database, Unavailable
-from app.leases import LOOK_SECONDS, Lookout
+from app.leases import Lookout
 from app.metrics import Metrics
 from app.providers import ChatMessage, Delta, ProviderError
 from app.running import Running
@@ -96,7 +96,9 @@ class Generations:
         self._ending.clear()
         self._tasks = [
             asyncio.create_task(self._writer.write(), name="answers' writer"),
-            asyncio.create_task(self._look_out(), name="lookout"),
+            asyncio.create_task(
+                self._lookout.watch(self._writer.running, self._found, self._ending), name="lookout"
+            ),
         ]
         if self._answering:
             self._tasks.append(asyncio.create_task(self._take_up(), name="claims"))
@@ -246,28 +248,12 @@ class Generations:
                     running.finish = "length"
                     return
 
-    async def _look_out(self) -> None:
-        """End what nobody writes any more, once a second."""
-        told = ""
-        while not self._ending.is_set():
-            try:
-                if changed := await self._lookout.look(list(self._writer.running)):
-                    self._wakeups.ring(changed)
-                if self._lookout.unclaimed:
-                    self._claim_now.set()
-            except Unavailable:
-                self._lookout.forget()
-            except schema.Wrong as error:
-                # A worker is asked by nobody, so this is where its log says what it waits for.
-                if told != (told := str(error)):
-                    _log.error(told)
-                self._lookout.forget()
-            except Exception:
-                _log.exception("the answers of other processes could not be looked after")
-                self._lookout.forget()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._ending.wait()
+    def _found(self, changed: Sequence[int], unclaimed: bool) -> None:
+        """Take note of what the lookout found."""
+        if changed:
+            self._wakeups.ring(changed)
+        if unclaimed:
+            self._claim_now.set()
 
     async def _take_up(self) -> None:
         """Take up what no process has: where it is told of, and where a look finds it."""

@@ -1,22 +1,25 @@
 """Leases: which process writes an answer, whether it lives, and what becomes of the answers of a dead one.
 
-A process that writes answers shows that it lives by its beat, a number that grows at least twice a second
+A process that writes answers shows that it lives by its beat, a number that grows twice a second
 in the transactions that store their text. Whoever sees the same number in several looks in a row takes
 the process for dead. No clock is asked: clocks jump, and differ between hosts. Where the process was
 only held up, no harm is done: what it writes late is refused (`answers.held`), because its answers have
 ended or are another's.
 """
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from time import monotonic
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers
+from app import answers, schema
 from app.answers import STOPPED, Ending
-from app.db import Database
+from app.db import Database, Unavailable
 from app.metrics import Metrics
 from app.tables import Message, Worker
 
@@ -34,6 +37,8 @@ CLAIMED = 20
 UNCLAIMED = (
     "No process that writes answers is running. Start one with `python -m app worker`, then try again."
 )
+
+_log = logging.getLogger(__name__)
 
 
 async def beat(session: AsyncSession, worker: str) -> None:
@@ -84,6 +89,32 @@ class Lookout:
         """Begin anew: what was seen may be no process's fault but the database's."""
         self._beats.clear()
         self._lone.clear()
+
+    async def watch(
+        self, running: Collection[int], found: Callable[[Sequence[int], bool], None], ending: asyncio.Event
+    ) -> None:
+        """Look once in `LOOK_SECONDS` until `ending`.
+
+        `running` are the answers that this process writes at each moment. `found` is told which others
+        changed, and whether some wait for a process.
+        """
+        told = ""
+        while not ending.is_set():
+            try:
+                found(await self.look(list(running)), self.unclaimed)
+            except Unavailable:
+                self.forget()
+            except schema.Wrong as error:
+                # A worker is asked by nobody, so this is where its log says what it waits for.
+                if told != (told := str(error)):
+                    _log.error(told)
+                self.forget()
+            except Exception:
+                _log.exception("the answers of other processes could not be looked after")
+                self.forget()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await ending.wait()
 
     async def look(self, running: Sequence[int]) -> list[int]:
         """Look once, and end what is to be ended; the ids of answers that changed.

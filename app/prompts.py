@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import conversations
+from app import branches
 from app.providers import ChatMessage, Provider
 from app.tables import Message
 
@@ -25,9 +25,7 @@ async def prompting(
     session: AsyncSession, answer: Message, *, system_prompt: str, provider: Provider
 ) -> list[ChatMessage]:
     """What a model is sent for an answer, or to go on with one; what is left out is noted on it."""
-    branch = await conversations.branch(
-        session, answer.user_id, answer.conversation_id, until=answer.parent_id
-    )
+    branch = await branches.branch(session, answer.user_id, answer.conversation_id, until=answer.parent_id)
     messages, answer.left_out = messages_for(
         branch, system_prompt=system_prompt, context_tokens=provider.context_tokens
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import answers, conversations
+from app import answers, branches
 from app.db import Database
 from app.fragments import page_blocks
 from app.reasoning import thought
@@ -82,7 +82,7 @@ async def transcript(
     last, begin = until is None, until
     while True:
         async with database.reading() as session:
-            messages = await conversations.branch(session, user_id, conversation_id, until=begin, most=TAKEN)
+            messages = await branches.branch(session, user_id, conversation_id, until=begin, most=TAKEN)
             found = await _found(session, user_id, messages)
         for one in reversed(found):
             entry = await one.entry(last=last)
@@ -99,7 +99,7 @@ async def transcript(
 async def entry(database: Database, user_id: int, message: Message) -> Entry:
     """One message, with its place in the conversation."""
     async with database.reading() as session:
-        newest = await conversations.branch(session, user_id, message.conversation_id, most=1)
+        newest = await branches.branch(session, user_id, message.conversation_id, most=1)
         (found,) = await _found(session, user_id, [message])
     return await found.entry(last=[message.id] == [one.id for one in newest])
 
@@ -131,7 +131,7 @@ class _Found:
 
 
 async def _found(session: AsyncSession, user_id: int, messages: Sequence[Message]) -> list[_Found]:
-    earlier = await conversations.earlier_answers(session, user_id, messages)
+    earlier = await branches.earlier_answers(session, user_id, messages)
     found = []
     for message in messages:
         answer = Answer(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from app import conversations
+from app import branches, conversations
 from app.answers import Ending, finish
 from app.conversations import Busy, NotLast, TokenUsed, Turn, title_of
 from app.db import Database
@@ -39,8 +39,8 @@ async def test_a_conversation_is_a_branch_of_turns_in_order(database: Database) 
     await ask(database, "Two", after=first)
 
     async with database.reading() as session:
-        branch = await conversations.branch(session, USER, first.conversation.id)
-        until = await conversations.branch(session, USER, first.conversation.id, until=first.prompt.id)
+        branch = await branches.branch(session, USER, first.conversation.id)
+        until = await branches.branch(session, USER, first.conversation.id, until=first.prompt.id)
 
     assert [(m.role, m.text) for m in branch] == [
         ("user", "One"),
@@ -58,7 +58,7 @@ async def test_a_retry_stands_beside_the_earlier_answer_and_is_the_one_shown(dat
         again = await conversations.retry(session, USER, turn.answer.id, model="m2")
     assert again
     async with database.reading() as session:
-        branch = await conversations.branch(session, USER, turn.conversation.id)
+        branch = await branches.branch(session, USER, turn.conversation.id)
 
     assert [m.id for m in branch] == [turn.prompt.id, again.answer.id]
     assert again.answer.parent_id == turn.answer.parent_id
