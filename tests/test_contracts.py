@@ -28,7 +28,8 @@ LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
     {"schema", "sqlite", "db", "refusals", "metrics", "markdown", "static_files"},
-    {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "leases", "notifications"},
+    {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running"}
+    | {"leases", "notifications"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
     | {"templating", "security", "tracing", "access"},
     {"connections"},
