@@ -67,7 +67,8 @@ def prepare_file(path: Path) -> None:
                     f"{path} is {found}, but {path.name}-wal, which belongs to it, is there. Put the file "
                     "back, or remove that one too to begin anew."
                 )
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # What people wrote is nobody else's to read, whatever the umask says.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch()  # says why it cannot be made, where SQLite says only that it cannot
             return
         if path.is_dir():

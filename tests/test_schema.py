@@ -310,3 +310,9 @@ async def test_a_database_of_a_newer_program_is_refused(database: Database) -> N
 
     with pytest.raises(schema.Wrong, match=r"newer version of this program \(schema 9999"):
         await database.upgrade()
+
+
+def test_the_folder_that_is_made_for_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    schema.prepare_file(tmp_path / "data" / "chat.db")
+
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
