@@ -96,6 +96,12 @@ async def transcript(
             return Transcript(entries[::-1])
 
 
+def begun(prompt: Message, answer: Message) -> tuple[Entry, Entry]:
+    """A prompt and its first answer, of which nothing is written yet, as the end of a conversation."""
+    words = thought(None, running=True)
+    return Entry(prompt, prompt.text), Entry(answer, "", thought=words, position=str(Seen()), last=True)
+
+
 async def entry(database: Database, user_id: int, message: Message) -> Entry:
     """One message, with its place in the conversation."""
     async with database.reading() as session:

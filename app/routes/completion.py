@@ -27,7 +27,7 @@ from app.routes.pages import clean_token, conversation_page, ended_piece, form_i
 from app.tables import Conversation
 from app.templating import page
 from app.text import clean
-from app.transcript import entry
+from app.transcript import begun
 
 router = APIRouter(tags=["completion"])
 
@@ -98,9 +98,10 @@ async def complete(
         case Reader.HTMX if up_to_date:
             async with chat.database.reading() as session:
                 listed = await conversations.listed(session, user)
+            prompted, answered = begun(turn.prompt, turn.answer)
             context: dict[str, Any] = {
-                "prompt": await entry(chat.database, user, turn.prompt),
-                "entry": await entry(chat.database, user, turn.answer),
+                "prompt": prompted,
+                "entry": answered,
                 "conversation": turn.conversation,
                 "conversations": listed,
                 "form_token": new_form_token(),
