@@ -24,6 +24,7 @@ def server(tmp_path: Path, upstream: Upstream) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("part", range(3))
 def test_nothing_of_a_hostile_text_acts_at_any_moment(
     new_context: Any, origin: str, upstream: Upstream, part: int

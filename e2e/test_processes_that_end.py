@@ -33,6 +33,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, upstream: Upstream) -> 
 BOTH = pytest.mark.parametrize("pair", ["postgresql", "sqlite"], indirect=True)
 
 
+@pytest.mark.fault(33)
 @BOTH
 @pytest.mark.fault(29)
 def test_the_answers_of_a_killed_process_end_with_their_text(pair: Pair) -> None:

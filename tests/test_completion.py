@@ -154,6 +154,8 @@ async def test_a_used_token_is_renewed_in_the_page(client: httpx2.AsyncClient) -
     assert attributes(response, "hx-partial #form-token", "value") not in ([], ["t1"])
 
 
+@pytest.mark.fault(21)
+@pytest.mark.fault(27)
 async def test_a_second_prompt_while_an_answer_runs_is_refused_and_kept(
     client: httpx2.AsyncClient, provider: ScriptedProvider
 ) -> None:

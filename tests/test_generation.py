@@ -194,6 +194,7 @@ async def test_a_fault_in_a_generator_is_told_without_its_details(
     assert "secret detail" in caplog.text
 
 
+@pytest.mark.fault(13)
 async def test_an_endless_answer_is_cut_at_the_limit_and_its_generator_closed(database: Database) -> None:
     closed = asyncio.Event()
 
@@ -324,6 +325,7 @@ async def test_what_cannot_be_stored_ends_its_own_answer_alone(
     assert "could not be stored" in ended.error
 
 
+@pytest.mark.fault(13)
 async def test_endless_reasoning_is_cut_at_the_limit(database: Database) -> None:
     async def thinking(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
         while True:

@@ -103,6 +103,7 @@ async def test_thoughts_are_in_nothing_but_the_page(
     assert "Secretly" not in str(select(page, "title, #conversations"))
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(
     ("said", "remark"),
     [
@@ -110,9 +111,11 @@ async def test_thoughts_are_in_nothing_but_the_page(
         ((Delta(reasoning="Hm."),), "The model only thought, and gave no answer."),
         ((Delta(reasoning=" \n"),), "The model gave an empty answer."),
         ((Delta(finish="stop"),), "The model gave an empty answer."),
+        (("Half", Delta(finish="length")), "Cut off at the limit of its length."),
+        (("Half", Delta(finish="content_filter")), "Cut off by the provider’s content filter."),
     ],
 )
-async def test_an_answer_that_is_only_thought_says_so(
+async def test_an_answer_that_is_not_as_it_should_be_says_so(
     client: httpx2.AsyncClient, provider: ScriptedProvider, said: tuple[str | Delta, ...], remark: str
 ) -> None:
     provider.will_say(*said)

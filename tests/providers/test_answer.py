@@ -31,6 +31,8 @@ def stream(*pieces: str, name: str = "content", ascii_only: bool = True) -> byte
     return "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
 
 
+@pytest.mark.fault(10)
+@pytest.mark.fault(11)
 @given(st.lists(st.text(whole_characters)), st.booleans(), st.lists(st.integers(0, 2000)))
 def test_however_it_is_cut_the_text_is_the_same(pieces: list[str], ascii_only: bool, cuts: list[int]) -> None:
     body = stream(*pieces, ascii_only=ascii_only)
@@ -50,6 +52,7 @@ def test_characters_split_in_two_over_pieces_are_joined(text: str) -> None:
     assert read([stream(*halves, name="reasoning")]) == ("", text)
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     ("pieces", "text"),
     [
@@ -63,6 +66,7 @@ def test_half_a_character_without_its_other_half_is_replaced_once(pieces: list[s
     assert read([stream(*pieces)])[0] == text
 
 
+@pytest.mark.fault(11)
 def test_bytes_that_are_no_text_are_replaced() -> None:
     body = b'data: {"choices":[{"delta":{"content":"a\xffb"}}]}\n\ndata: [DONE]\n\n'
 

@@ -33,6 +33,8 @@ def closed_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
 @pytest.mark.parametrize(
     ("status", "error", "failure", "words"),
     [
@@ -67,6 +69,7 @@ async def test_each_status_has_its_words_and_repeats_nothing_the_server_said(
     assert "script" not in sentence
 
 
+@pytest.mark.fault(1)
 async def test_a_server_that_wants_a_key_is_told_from_one_that_refuses_it(
     upstream: Upstream, connect: Connect
 ) -> None:
@@ -110,6 +113,7 @@ async def test_a_redirect_is_not_followed(upstream: Upstream, connect: Connect) 
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.fault(5)
 async def test_nothing_listening_a_missing_name_and_no_tls_have_words_of_their_own(
     upstream: Upstream, connect: Connect, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +194,7 @@ async def test_a_slow_reader_is_not_taken_for_a_silent_server(upstream: Upstream
     assert "".join(map(str, deltas)) == "One. Two."
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("reset", [False, True])
 async def test_a_cut_within_an_answer_is_an_interruption_that_keeps_the_text(
     upstream: Upstream, connect: Connect, reset: bool
@@ -202,6 +207,7 @@ async def test_a_cut_within_an_answer_is_an_interruption_that_keeps_the_text(
     assert reset or text == "One. Two."
 
 
+@pytest.mark.fault(8)
 async def test_a_stream_that_just_ends_is_an_interruption(upstream: Upstream, connect: Connect) -> None:
     upstream.will_say("One. ", finish=None, done=False)
 
@@ -232,6 +238,7 @@ async def test_an_error_in_place_of_a_piece_ends_the_answer(
     assert "sk-secret" not in sentence
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize(
     "page", [b"<!doctype html>\n<title>502</title>\n", b'{"object": "page", "name": "x"}\n', b"  <html>\n"]
 )
@@ -243,6 +250,7 @@ async def test_a_page_within_the_stream_is_unreadable(
     assert (await failure_of(connect()))[0] == "unreadable"
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("content_type", ["text/html", "application/json"])
 async def test_another_content_type_is_unreadable(
     upstream: Upstream, connect: Connect, content_type: str
@@ -252,12 +260,14 @@ async def test_another_content_type_is_unreadable(
     assert (await failure_of(connect()))[0] == "unreadable"
 
 
+@pytest.mark.fault(13)
 async def test_a_packed_stream_is_not_unpacked(upstream: Upstream, connect: Connect) -> None:
     upstream.will_send_raw(b"\x1f\x8b", content_encoding="gzip")
 
     assert (await failure_of(connect()))[0] == "unreadable"
 
 
+@pytest.mark.fault(13)
 async def test_an_endless_event_is_cut_off(upstream: Upstream, connect: Connect) -> None:
     upstream.will_send_raw(b"data: ", *[b"x" * 1_000_000] * 20)
 

@@ -123,6 +123,7 @@ async def test_reasoning_is_told_from_the_text(upstream: Upstream, connect: Conn
     assert deltas[:2] == [Delta(reasoning="Hm."), Delta(text="Yes.")]
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize(
     "oddity",
     [
@@ -151,6 +152,7 @@ async def test_what_is_not_part_of_an_answer_is_passed_over(
     assert await deltas_of(connect()) == [Delta(text="One. "), Delta(text="Two."), Delta(finish="stop")]
 
 
+@pytest.mark.fault(11)
 async def test_lines_may_end_as_in_windows_and_begin_with_a_byte_order_mark(
     upstream: Upstream, connect: Connect
 ) -> None:
@@ -179,6 +181,8 @@ async def test_nothing_after_done_is_waited_for(upstream: Upstream, connect: Con
     assert text_of(await deltas_of(connect())) == "Hi"
 
 
+@pytest.mark.fault(10)
+@pytest.mark.fault(11)
 async def test_characters_cut_by_the_network_arrive_whole(upstream: Upstream, connect: Connect) -> None:
     event = json.dumps({"choices": [{"delta": {"content": "Größe 😀"}}]}, ensure_ascii=False)
     body = f"data: {event}\n\ndata: [DONE]\n\n".encode()
@@ -187,6 +191,7 @@ async def test_characters_cut_by_the_network_arrive_whole(upstream: Upstream, co
     assert text_of(await deltas_of(connect())) == "Größe 😀"
 
 
+@pytest.mark.fault(10)
 async def test_a_large_piece_arrives_whole(upstream: Upstream, connect: Connect) -> None:
     upstream.will_say("x" * 2_000_000)
 
