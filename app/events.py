@@ -107,9 +107,9 @@ async def fragment_events(
                     seen = None
                 page = await _Page.with_what_was_seen(message_id, answer, seen)
             began = time()
-            for step in page.steps_to(answer):
-                if html := await page.brought_to(step):
-                    yield _event(html, id=str(Seen.of(step)))
+            for state in page.steps_to(answer):
+                if html := await page.brought_to(state):
+                    yield _event(html, id=str(Seen.of(state)))
             if answer.running and (cost := time() - began) > COSTLY_SECONDS:
                 # A text that takes long to render is rendered less often, for the others' sake.
                 await asyncio.sleep(min(5 * cost, 2))
