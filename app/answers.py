@@ -1,6 +1,7 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -152,15 +153,19 @@ class Leaving(Exception):
 
 
 async def follow(
-    database: Database, wakeups: WakeUps, user_id: int, message_id: int
+    database: Database,
+    wakeups: WakeUps,
+    user_id: int,
+    message_id: int,
+    counted: AbstractContextManager[None] | None = None,
 ) -> AsyncGenerator[Answer, None]:
     """An answer as it grows: what there is at once, then each later state, the last one not running.
 
     Ends without a last state if the answer is deleted, or is not this user's. While the database refuses
-    it waits. Raises Leaving.
+    it waits. It is `counted` as long as it is followed. Raises Leaving.
     """
     answer: Answer | None = None
-    with wakeups.listening(message_id) as bell:
+    with counted or nullcontext(), wakeups.listening(message_id) as bell:
         while True:
             # What this process writes itself it need not read; the first look is the user's alone.
             latest = wakeups.committed.get(message_id) if answer else None

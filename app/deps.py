@@ -1,7 +1,6 @@
 """Dependencies: what routes are handed. Whatever has an owner is loaded here, by its owner."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -45,12 +44,9 @@ class Chat:
     provider: Provider
     metrics: Metrics
 
-    async def follow(self, user: int, message_id: int, kind: StreamKind) -> AsyncGenerator[Answer, None]:
+    def follow(self, user: int, message_id: int, kind: StreamKind) -> AsyncGenerator[Answer, None]:
         """An answer as it grows, for one reader, as `answers.follow` has it. Raises Leaving."""
-        with self.metrics.stream(kind):
-            async with aclosing(answers.follow(self.database, self.wakeups, user, message_id)) as states:
-                async for state in states:
-                    yield state
+        return answers.follow(self.database, self.wakeups, user, message_id, self.metrics.stream(kind))
 
     async def begin(self, beginning: Beginning) -> Turn | None:
         """Store a turn and begin to write its answer, unless it was begun before; None if there is none.

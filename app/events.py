@@ -11,47 +11,32 @@ from contextlib import aclosing
 from html import escape
 from time import monotonic as time
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 
 from app.answers import Leaving
 from app.fragments import step
 from app.reasoning import thought
 from app.renderings import shown
 from app.states import Answer, Seen
+from app.streams import Events, EventStream
 
 PING_SECONDS = 15
 """How often a stream says that it is alive; a page waits forty seconds for that before it connects anew."""
 
 COSTLY_SECONDS = 0.02
-SEND_SECONDS = 30
-"""How long a reader may take nothing before it is let go; it can come back."""
-
 LARGEST_STEP = 25_000
 """Characters of an answer that one event brings: who is slow and is cut off goes on from the last one."""
-
-FAREWELL_SECONDS = 1
-"""How long a stream has for its last events when the server is being stopped."""
-
-Events = AsyncGenerator[ServerSentEvent, None]
 
 RECONNECT_MILLISECONDS = 500
 
 GONE = "There is no such answer here. It may have been deleted."
 
 
-def event_stream(events: Events, *, alive: bool = False, **headers: str) -> EventSourceResponse:
-    """Events as a response; with `alive` it says at once and every few seconds that it is, by an event."""
+def event_stream(events: Events, *, alive: bool = False, **headers: str) -> EventStream:
+    """Events as a response that says now and then that it is alive: with `alive` at once too, by an event."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    # LF, since htmx takes a CR and an LF that the network parted for two line ends.
-    return EventSourceResponse(
-        _with_first(_alive(), events) if alive else events,
-        sep="\n",
-        ping=PING_SECONDS,
-        ping_message_factory=_alive if alive else None,
-        send_timeout=SEND_SECONDS,
-        shutdown_grace_period=FAREWELL_SECONDS,
-        headers=named,
-    )
+    ping = _event("", event="alive").encode() if alive else b": ping\n\n"
+    return EventStream(events, alive=ping, at_once=alive, seconds=PING_SECONDS, headers=named)
 
 
 async def streamed_ai_response(pieces: AsyncIterable[object]) -> Events:
@@ -70,16 +55,17 @@ async def text_events(states: AsyncGenerator[Answer, None], seen: int | None) ->
     A position that makes no sense gets the text from its beginning.
     """
     answer: Answer | None = None
-    async with aclosing(_until_leaving(states)) as following:
-        async for answer in following:
-            if answer is None:
-                yield _reconnect()
-                return
-            position = seen if seen is not None and seen <= len(answer.text) else 0
-            while new := answer.text[position : position + LARGEST_STEP]:
-                position += len(new)
-                yield _event(new, id=str(position))
-            seen = position
+    try:
+        async with aclosing(states) as following:
+            async for answer in following:
+                position = seen if seen is not None and seen <= len(answer.text) else 0
+                while new := answer.text[position : position + LARGEST_STEP]:
+                    position += len(new)
+                    yield _event(new, id=str(position))
+                seen = position
+    except Leaving:
+        yield _reconnect()
+        return
     for event in _ended(answer):
         yield event
 
@@ -95,24 +81,25 @@ async def fragment_events(
     """
     answer: Answer | None = None
     page: _Page | None = None
-    async with aclosing(_until_leaving(states)) as following:
-        async for answer in following:
-            if answer is None:
-                yield _reconnect()
-                return
-            if page is None:
-                if seen and seen.ended and seen.is_of(answer):
-                    break
-                if at_least and seen != Seen.of(answer):
-                    seen = None
-                page = await _Page.with_what_was_seen(message_id, answer, seen)
-            began = time()
-            for state in page.steps_to(answer):
-                if html := await page.brought_to(state):
-                    yield _event(html, id=str(Seen.of(state)))
-            if answer.running and (cost := time() - began) > COSTLY_SECONDS:
-                # A text that takes long to render is rendered less often, for the others' sake.
-                await asyncio.sleep(min(5 * cost, 2))
+    try:
+        async with aclosing(states) as following:
+            async for answer in following:
+                if page is None:
+                    if seen and seen.ended and seen.is_of(answer):
+                        break
+                    if at_least and seen != Seen.of(answer):
+                        seen = None
+                    page = await _Page.with_what_was_seen(message_id, answer, seen)
+                began = time()
+                for state in page.steps_to(answer):
+                    if html := await page.brought_to(state):
+                        yield _event(html, id=str(Seen.of(state)))
+                if answer.running and (cost := time() - began) > COSTLY_SECONDS:
+                    # A text that takes long to render is rendered less often, for the others' sake.
+                    await asyncio.sleep(min(5 * cost, 2))
+    except Leaving:
+        yield _reconnect()
+        return
     yield _done(answer.status if answer and not answer.running else "gone")
 
 
@@ -174,30 +161,9 @@ class _Page:
         return fragments
 
 
-async def _until_leaving(states: AsyncGenerator[Answer, None]) -> AsyncGenerator[Answer | None, None]:
-    """The states, and None last where this process is ending before the answer."""
-    try:
-        async with aclosing(states) as following:
-            async for state in following:
-                yield state
-    except Leaving:
-        yield None
-
-
-async def _with_first(first: ServerSentEvent, others: Events) -> Events:
-    yield first
-    async with aclosing(others) as following:
-        async for event in following:
-            yield event
-
-
 def _reconnect() -> ServerSentEvent:
     """Says when to come back: at once, since another process is there or will be soon."""
     return ServerSentEvent(retry=RECONNECT_MILLISECONDS, sep="\n")
-
-
-def _alive() -> ServerSentEvent:
-    return _event("", event="alive")
 
 
 def _ended(answer: Answer | None) -> list[ServerSentEvent]:

@@ -25,6 +25,7 @@ from app.routes import completion, conversations, demos, health, messages, numbe
 from app.security import BodyLimit, CrossSite, FormCharset, HostAllowlist, SecurityHeaders
 from app.settings import LOOPBACK_NAMES, Settings
 from app.static_files import StaticFiles
+from app.streams import Streams
 from app.templating import Templates
 from app.wakeups import WakeUps
 
@@ -51,9 +52,13 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with running_chat(settings, provider, writes=settings.generate_in == "web") as chat:
-            app.state.chat = chat
-            yield
+        watching = asyncio.create_task(app.state.streams.watch(), name="end of streams")
+        try:
+            async with running_chat(settings, provider, writes=settings.generate_in == "web") as chat:
+                app.state.chat = chat
+                yield
+        finally:
+            watching.cancel()
 
     app = FastAPI(
         title="fastapi-llm",
@@ -82,6 +87,7 @@ def create_app(
     )
     static = StaticFiles()
     app.state.static = static
+    app.state.streams = Streams()
     app.state.templates = Templates(static, reload=reload)
     app.mount("/static", static)
     add_handlers(app)

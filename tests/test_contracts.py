@@ -28,7 +28,7 @@ LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
     {"schema", "sqlite", "db", "refusals", "metrics", "markdown", "static_files"},
-    {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running"}
+    {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "streams"}
     | {"leases", "notifications"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
     | {"templating", "security", "tracing", "access"},
@@ -50,6 +50,7 @@ KNOW_THE_WEB = {
     "tracing",
     "readers",
     "events",
+    "streams",
     "static_files",
 }
 
@@ -188,14 +189,15 @@ def test_every_route_to_something_owned_checks_the_owner() -> None:
 
 
 def test_no_task_is_created_outside_generation() -> None:
-    # The supervisor of the built-in model's process is the other thing that outlives a request.
+    # The supervisor of the built-in model's process is the other thing that outlives a request; those of
+    # `streams` do not.
     creating = {
         str(path.relative_to(ROOT / "app"))
         for path in (ROOT / "app").rglob("*.py")
         if "create_task(" in path.read_text()
     }
 
-    assert creating <= {"generation.py", "main.py", "cli.py", "providers/embedded.py"}
+    assert creating <= {"generation.py", "main.py", "cli.py", "providers/embedded.py", "streams.py"}
 
 
 def test_nothing_names_the_address_of_a_package_registry() -> None:

@@ -4,9 +4,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, field_validator
 from starlette.responses import HTMLResponse, Response
 
-from app.events import Events, event_stream, streamed_ai_response
+from app.events import event_stream, streamed_ai_response
 from app.providers import prompt_llm_async
 from app.providers.scripted import Pause, ScriptedProvider
+from app.streams import Events
 from app.templating import page
 from app.text import is_encodable
 
