@@ -109,7 +109,8 @@ class Running:
         self.taken = self.taken or bool(delta.text or delta.reasoning)
         first_text, first_reasoning = not self.text.length, not self.reasoning.length
         self._think(delta.reasoning)
-        self._say(self._thinking.feed(delta.text))
+        if delta.text:
+            self._say(self._thinking.feed(delta.text))
         return bool((first_text and self.text.length) or (first_reasoning and self.reasoning.length))
 
     def end(self, ending: Ending) -> None:
@@ -167,6 +168,8 @@ class Running:
             self._stop_thinking()
 
     def _think(self, reasoning: str) -> None:
+        if not reasoning:
+            return
         kept = self.reasoning.add(reasoning[: self._room(self.reasoning)])
         if self._thinking_since is None and kept.strip():
             self._thinking_since = self.clock()

@@ -29,6 +29,8 @@ class Cleaner:
 
     def feed(self, piece: str) -> str:
         """The clean text that is certain by now."""
+        if not self._held and piece.isascii() and piece.isprintable():
+            return piece  # as most are, a few letters each
         piece = self._held + piece
         self._held = piece[-1] if piece and (piece[-1] == "\r" or "\ud800" <= piece[-1] <= "\udbff") else ""
         certain = piece.removesuffix(self._held) if self._held else piece

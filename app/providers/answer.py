@@ -113,7 +113,10 @@ def _mended(text: str) -> str:
 
 
 def _first_text(piece: dict[str, Any], *names: str) -> str:
-    return next((value for name in names if isinstance(value := piece.get(name), str) and value), "")
+    for name in names:
+        if (value := piece.get(name)) and isinstance(value, str):
+            return value
+    return ""
 
 
 def _usage(counts: object) -> Usage | None:

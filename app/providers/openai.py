@@ -21,6 +21,7 @@ from yarl import URL
 from app.providers import failures
 from app.providers.answer import AnswerReader
 from app.providers.failures import Asked
+from app.providers.patience import PatientReader
 from app.providers.provider import ChatMessage, Delta, ProviderError, State
 from app.settings import is_loopback
 from app.text import clean
@@ -99,9 +100,10 @@ class OpenAIProvider:
         now = asyncio.get_running_loop().time
         deadline = now() + self._first_token_seconds
         response = await self._ask(messages, deadline)
+        body = PatientReader(response.content, deadline)
         answer = AnswerReader(self._asked)
         try:
-            while not answer.done and (chunk := await self._next(response, deadline, answer)):
+            while not answer.done and (chunk := await self._next(body, answer)):
                 was_finished, said = answer.finished, False
                 for delta in answer.feed(chunk):
                     said = said or bool(delta.text or delta.reasoning)
@@ -109,12 +111,13 @@ class OpenAIProvider:
                 # Set once the pieces are taken, for our reader's pauses are not the server's; and only by
                 # what is said: a server may keep its connection for ever with comments and empty pieces.
                 if answer.finished and not was_finished:
-                    deadline = now() + AFTER_FINISH_SECONDS
+                    body.wait_until(now() + AFTER_FINISH_SECONDS)
                 elif said and not answer.finished:
-                    deadline = now() + self._idle_seconds
+                    body.wait_until(now() + self._idle_seconds)
             for delta in answer.end():
                 yield delta
         finally:
+            body.close()
             response.close()
 
     @property
@@ -186,11 +189,10 @@ class OpenAIProvider:
             raise
         return response
 
-    async def _next(self, response: ClientResponse, deadline: float, answer: AnswerReader) -> bytes:
+    async def _next(self, body: PatientReader, answer: AnswerReader) -> bytes:
         """All that the network has brought since; empty at the end, or once nothing that matters can come."""
         try:
-            async with asyncio.timeout_at(deadline):
-                return await response.content.readany()
+            return await body.read()
         except TimeoutError:
             if answer.finished:
                 return b""
