@@ -13,9 +13,6 @@ from app.states import Answer
 from app.tables import Chunk, Message, Status
 from app.wakeups import WakeUps
 
-ASK_SECONDS = 20.0
-"""How long a reader waits for a ring before it asks the database anyway; `polling` rings long before."""
-
 RETRY_SECONDS = 1.0
 """How long a reader waits before it asks a database again that refused."""
 
@@ -187,7 +184,7 @@ async def follow(
             answer = latest
             if wakeups.closing.is_set():
                 raise Leaving
-            await bell.wait(ASK_SECONDS)
+            await bell.wait()
 
 
 async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int, tuple[object, ...]]:

@@ -19,7 +19,7 @@ from app.answers import STOPPED, Ending
 from app.db import Database, Unavailable
 from app.leases import Lookout
 from app.metrics import Metrics
-from app.providers import ChatMessage, Delta, ProviderError
+from app.providers import ChatMessage, Delta, Pace, ProviderError
 from app.running import Running
 from app.tables import Message
 from app.wakeups import WakeUps
@@ -63,6 +63,7 @@ class Generations:
         *,
         answer_limit: int,
         metrics: Metrics | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._name = secrets.token_hex(8)
@@ -73,7 +74,7 @@ class Generations:
         self._answer_limit = answer_limit
         self._clock = clock
         self._metrics = metrics or Metrics()
-        self._writer = Writer(database, wakeups, self._name, self._metrics)
+        self._writer = Writer(database, wakeups, self._name, self._metrics, pace or Pace())
         self._lookout = Lookout(database, self._name, self._metrics)
         self._metrics.watch_running(lambda: self.running)
         self._tasks: list[asyncio.Task[None]] = []

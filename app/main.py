@@ -19,7 +19,7 @@ from app.metrics import Metrics
 from app.notifications import Listener
 from app.polling import poll
 from app.prompts import prompting
-from app.providers import Provider, choose_provider, prompt_llm_async
+from app.providers import Pace, Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
 from app.routes import completion, conversations, demos, health, messages, numbers, status
 from app.security import BodyLimit, CrossSite, FormCharset, HostAllowlist, SecurityHeaders
@@ -48,13 +48,15 @@ def create_app(
         provider = OwnProvider(
             generate, first_token_seconds=settings.first_token_seconds, idle_seconds=settings.idle_seconds
         )
-    provider = provider or choose_provider(settings)
+    pace = Pace()
+    provider = provider or choose_provider(settings, pace)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(app.state.streams.watch(), name="end of streams")
         try:
-            async with running_chat(settings, provider, writes=settings.generate_in == "web") as chat:
+            writes = settings.generate_in == "web"
+            async with running_chat(settings, provider, pace, writes=writes) as chat:
                 app.state.chat = chat
                 yield
         finally:
@@ -102,7 +104,9 @@ END_SECONDS = 3
 
 
 @asynccontextmanager
-async def running_chat(settings: Settings, provider: Provider, *, writes: bool) -> AsyncIterator[Chat]:
+async def running_chat(
+    settings: Settings, provider: Provider, pace: Pace, *, writes: bool
+) -> AsyncIterator[Chat]:
     """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
     tracing.set_up()
     database, wakeups, metrics = Database(settings.database_url), WakeUps(), Metrics()
@@ -115,6 +119,7 @@ async def running_chat(settings: Settings, provider: Provider, *, writes: bool) 
         partial(prompting, system_prompt=settings.system_prompt, provider=provider),
         answer_limit=settings.answer_limit,
         metrics=metrics,
+        pace=pace,
     )
     async with AsyncExitStack() as closing:
         closing.push_async_callback(tracing.flush)

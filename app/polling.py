@@ -14,17 +14,24 @@ from app.wakeups import WakeUps
 
 POLL_SECONDS = 1.0
 
+ALL_LOOKS = 20
+"""After so many looks all readers are woken once, whatever was seen."""
+
 _log = logging.getLogger(__name__)
 
 
 async def poll(database: Database, wakeups: WakeUps) -> None:
     """Look and ring, until this process ends."""
     known: dict[int, tuple[object, ...]] = {}
+    looks = 0
     while not wakeups.closing.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await wakeups.closing.wait()
                 return
+        looks += 1
+        if looks % ALL_LOOKS == 0:
+            known = {}
         try:
             known = await _ring_for_changes(database, wakeups, known)
         except Unavailable:

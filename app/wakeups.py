@@ -16,22 +16,28 @@ class Bell:
     """What one reader waits on; a ring between two waits is not missed."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._rung = False
+        self._waiting: asyncio.Future[None] | None = None
 
     def ring(self) -> None:
         """Wake the reader."""
-        self._rung.set()
+        self._rung = True
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float | None = None) -> None:
         """Return at the next ring, and after `seconds` in any case."""
-        if not self._rung.is_set():
-            # It rings by itself then: cheaper than to be cancelled, for what happens for each piece of text.
-            late = asyncio.get_running_loop().call_later(seconds, self._rung.set)
+        # Neither an asyncio.Event nor a timer, if that can be: it happens for each piece of text.
+        if not self._rung:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            late = loop.call_later(seconds, self.ring) if seconds is not None else None
             try:
-                await self._rung.wait()
+                await self._waiting
             finally:
-                late.cancel()
-        self._rung.clear()
+                if late:
+                    late.cancel()
+        self._rung = False
 
 
 class WakeUps:

@@ -18,6 +18,7 @@ from app.answers import Ending, Piece
 from app.db import Database, Unavailable
 from app.leases import BEAT_SECONDS
 from app.metrics import Metrics
+from app.providers import Pace
 from app.running import Running
 from app.wakeups import WakeUps
 
@@ -46,13 +47,16 @@ _log = logging.getLogger(__name__)
 class Writer:
     """Stores the answers that this process is writing (`running`, by id), which is called `worker`."""
 
-    def __init__(self, database: Database, wakeups: WakeUps, worker: str, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, wakeups: WakeUps, worker: str, metrics: Metrics, pace: Pace
+    ) -> None:
         self.running: dict[int, Running] = {}
         self.idle = asyncio.Event()
         self._database = database
         self._wakeups = wakeups
         self._worker = worker
         self._metrics = metrics
+        self._pace = pace
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         self._closing = False
@@ -93,6 +97,7 @@ class Writer:
         tries_left = LAST_TRIES
         while self.running or not self._closing:
             await _within(self._until_next_beat(), self._dirty)
+            await self._pace.go()
             self._dirty.clear()
             self._urgent.clear()
             try:
@@ -109,6 +114,8 @@ class Writer:
             self._refused_since = None
             pause = min(FLUSH_SECONDS + MORE_SECONDS * len(self.running), LONGEST_FLUSH_SECONDS)
             await _within(pause, self._urgent)
+            if self._pace.kept:
+                self._dirty.set()
 
     def _until_next_beat(self) -> float | None:
         """In seconds; None while there is nothing to show life for."""

@@ -188,6 +188,8 @@ async def _all(load: Load) -> tuple[list[Reading], _Window]:
             await asyncio.sleep(0.05)
     go(load.upstream)
     window = await _watched(load)
+    # What was said last shall come before all end at once: that is not what is measured.
+    await asyncio.sleep(SETTLE_SECONDS)
     end(load.upstream)
     with suppress(TimeoutError):
         async with asyncio.timeout(LATE_SECONDS):

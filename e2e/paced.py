@@ -27,8 +27,8 @@ class PacedBell(app.wakeups.Bell):
         self.idle = False
         super().ring()
 
-    async def wait(self, seconds: float) -> None:
-        self.idle = not self._rung.is_set()
+    async def wait(self, seconds: float | None = None) -> None:
+        self.idle = not self._rung
         pace.changed.set()
         await super().wait(seconds)
         self.idle = False

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
+from app.providers.pace import Pace
 from app.providers.provider import ChatMessage, Delta, Failure, Provider, ProviderError, State, Usage
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ __all__ = [
     "ChatMessage",
     "Delta",
     "Failure",
+    "Pace",
     "Provider",
     "ProviderError",
     "State",
@@ -47,8 +49,11 @@ async def prompt_llm_async(
             yield delta
 
 
-def choose_provider(settings: "Settings") -> Provider:
-    """The provider that the settings name: a server for an address or a key, else the built-in model."""
+def choose_provider(settings: "Settings", pace: Pace | None = None) -> Provider:
+    """The provider that the settings name: a server for an address or a key, else the built-in model.
+
+    It may keep a `pace` between the first words of an answer and its end.
+    """
     # Imported only here: whoever needs just the words of this package need not wait for an HTTP client.
     if settings.embedded:
         from app.providers.embedded import EmbeddedProvider
@@ -57,6 +62,7 @@ def choose_provider(settings: "Settings") -> Provider:
             settings.local_model_path,
             first_token_seconds=settings.first_token_seconds,
             idle_seconds=settings.idle_seconds,
+            pace=pace,
         )
     from app.providers.openai import OPENAI, OpenAIProvider
 
@@ -67,4 +73,5 @@ def choose_provider(settings: "Settings") -> Provider:
         model=settings.model,
         first_token_seconds=settings.first_token_seconds,
         idle_seconds=settings.idle_seconds,
+        pace=pace,
     )

@@ -9,7 +9,6 @@ from app.providers.failures import Asked
 from app.providers.provider import Delta, Usage
 from app.text import clean
 
-NOTHING = Delta()
 MOST_TOKENS = 2**53
 LONGEST_FINISH = 40
 
@@ -45,8 +44,7 @@ class AnswerReader:
             for data in events:
                 if self.done:
                     return
-                delta = self._delta(data)
-                if delta != NOTHING:
+                if delta := self._delta(data):
                     yield delta
         except StrayError as stray:
             error = failures.error_in(failures.parsed(stray.line))
@@ -55,13 +53,14 @@ class AnswerReader:
         except TooLargeError:
             raise failures.unreadable(self._asked) from None
 
-    def _delta(self, data: str) -> Delta:
+    def _delta(self, data: str) -> Delta | None:
+        """What an event says, if it says anything."""
         if data == "[DONE]":
             self.finished = self.done = True
-            return Delta(text=self._text.rest(), reasoning=self._reasoning.rest())
+            return _said(self._text.rest(), self._reasoning.rest())
         document = failures.parsed(data)
         if not isinstance(document, dict):
-            return NOTHING
+            return None
         if error := failures.error_in(document):
             raise failures.of_event(error, self._asked)
         choices = document.get("choices")
@@ -70,14 +69,15 @@ class AnswerReader:
         if not isinstance(piece, dict):
             piece = {}
         finish = choice.get("finish_reason")
-        delta = Delta(
-            text=self._text.join(_first_text(piece, "content", "refusal")),
-            reasoning=self._reasoning.join(_first_text(piece, "reasoning_content", "reasoning")),
-            usage=_usage(document.get("usage")),
-            finish=clean(finish)[:LONGEST_FINISH] if isinstance(finish, str) and finish else None,
+        delta = _said(
+            self._text.join(_first_text(piece, "content", "refusal")),
+            self._reasoning.join(_first_text(piece, "reasoning_content", "reasoning")),
+            _usage(document.get("usage")),
+            clean(finish)[:LONGEST_FINISH] if isinstance(finish, str) and finish else None,
         )
-        self.begun = self.begun or bool(delta.text or delta.reasoning)
-        self.finished = self.finished or delta.finish is not None
+        if delta:
+            self.begun = self.begun or bool(delta.text or delta.reasoning)
+            self.finished = self.finished or delta.finish is not None
         return delta
 
 
@@ -110,6 +110,10 @@ def _mended(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def _said(text: str, reasoning: str, usage: Usage | None = None, finish: str | None = None) -> Delta | None:
+    return Delta(text, reasoning, usage, finish) if text or reasoning or usage or finish else None
 
 
 def _first_text(piece: dict[str, Any], *names: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from app.providers.openai import OpenAIProvider
+from app.providers.pace import Pace
 from app.providers.provider import ChatMessage, Delta, Failure, ProviderError, State
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class EmbeddedProvider:
         *,
         first_token_seconds: float = 60,
         idle_seconds: float = 60,
+        pace: Pace | None = None,
         folder: Path = Path(sys.prefix) / "model",
     ) -> None:
         """Choose the file; `folder` holds the engine and the built-in model, installed apart."""
@@ -65,6 +67,7 @@ class EmbeddedProvider:
         self.model = model_path.stem if model_path else "SmolLM2 135M"
         self._model_path = model_path
         self._folder = folder
+        self._pace = pace
         self._first_token_seconds = first_token_seconds
         self._idle_seconds = idle_seconds
         self._slots = asyncio.Semaphore(SLOTS)
@@ -206,6 +209,7 @@ class EmbeddedProvider:
             idle_seconds=self._idle_seconds,
             options=SMALL_MODEL_OPTIONS if self.small else None,
             called="the built-in model" if self.small else "the local model",
+            pace=self._pace,
         )
         self._become(State("ready"))
         try:

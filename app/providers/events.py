@@ -35,7 +35,8 @@ class EventReader:
         if tail:
             self._cut.append(tail)
         for line in lines:
-            yield from self._take(line.removesuffix(b"\r"))
+            if (data := self._take(line.removesuffix(b"\r"))) is not None:
+                yield data
         if not self._data and lines:
             self._held = len(tail)
         if self._held > self._limit:
@@ -43,10 +44,12 @@ class EventReader:
 
     def end(self) -> Iterator[str]:
         """Yield what the stream ended with, although the blank line after it never came."""
-        yield from self._take(b"".join(self._cut).removesuffix(b"\r"))
-        yield from self._take(b"")
+        for line in (b"".join(self._cut).removesuffix(b"\r"), b""):
+            if (data := self._take(line)) is not None:
+                yield data
 
-    def _take(self, line: bytes) -> Iterator[str]:
+    def _take(self, line: bytes) -> str | None:
+        """Take a line; the data of the event that it ends, if it ends one."""
         if self._at_start:
             line = line.removeprefix(b"\xef\xbb\xbf")
             self._at_start = False
@@ -56,6 +59,7 @@ class EventReader:
             # Lines end at ASCII bytes, so a character that two chunks share is whole again here.
             event = b"\n".join(self._data).decode("utf-8", "replace")
             self._data.clear()
-            yield event
+            return event
         elif line.lstrip().startswith((b"<", b"{")):
             raise StrayError(line.strip())
+        return None

@@ -21,6 +21,7 @@ from yarl import URL
 from app.providers import failures
 from app.providers.answer import AnswerReader
 from app.providers.failures import Asked
+from app.providers.pace import Pace
 from app.providers.patience import PatientReader
 from app.providers.provider import ChatMessage, Delta, ProviderError, State
 from app.settings import is_loopback
@@ -53,8 +54,12 @@ class OpenAIProvider:
         idle_seconds: float = 60,
         options: Mapping[str, object] | None = None,
         called: str | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """Name the server and what it is asked with; `options` join the body of each request."""
+        """Name the server and what it is asked with; `options` join the body of each request.
+
+        With a `pace` what follows the first words of an answer is read when that says so, else as it comes.
+        """
         self.model = model or "unknown"
         self._model = model
         self._first_token_seconds = first_token_seconds
@@ -62,6 +67,7 @@ class OpenAIProvider:
         self._options = options or {}
         self._naming = asyncio.Lock()
         self._called = called or "the server"
+        self._pace = pace
         self._with_key = bool(key)
         self._key = (key or "").strip()
         self._session: ClientSession | None = None
@@ -100,7 +106,7 @@ class OpenAIProvider:
         now = asyncio.get_running_loop().time
         deadline = now() + self._first_token_seconds
         response = await self._ask(messages, deadline)
-        body = PatientReader(response.content, deadline)
+        body = PatientReader(response, deadline)
         answer = AnswerReader(self._asked)
         try:
             while not answer.done and (chunk := await self._next(body, answer)):
@@ -114,6 +120,8 @@ class OpenAIProvider:
                     body.wait_until(now() + AFTER_FINISH_SECONDS)
                 elif said and not answer.finished:
                     body.wait_until(now() + self._idle_seconds)
+                    if self._pace:
+                        body.rest(self._pace)
             for delta in answer.end():
                 yield delta
         finally:

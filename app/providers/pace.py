@@ -1,0 +1,36 @@
+"""Pace: when models are read, so that what many of them say is taken at one go."""
+
+import asyncio
+from collections.abc import Callable
+
+TURNS = 4
+"""Of the event loop, until what had come is taken: it is read in the first, and taken in one of the next."""
+
+
+class Pace:
+    """Has those who read models do so at the same time.
+
+    Whoever stores what models say calls `go` before it does. What came meanwhile has waited in the system,
+    all of it together: to wake up for each token costs more than all that is done with it, and would have it
+    stored no sooner.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def kept(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    def wait(self, read: Callable[[], None]) -> None:
+        """Call `read` when it is time to read again."""
+        self._waiting.append(read)
+
+    async def go(self) -> None:
+        """Have those who wait read; return when they have taken what had come."""
+        waiting, self._waiting = self._waiting, []
+        for read in waiting:
+            read()
+        for _ in range(TURNS if waiting else 0):
+            await asyncio.sleep(0)
