@@ -23,12 +23,13 @@ from app.running import Running
 from app.wakeups import WakeUps
 
 FLUSH_SECONDS = 0.05
+"""Between two transactions, for a single answer."""
 MORE_SECONDS = 0.0005
-LONGEST_FLUSH_SECONDS = 0.1
-"""Between two transactions: the first, and so much more for each answer that runs, up to the last.
+"""More for each answer: what a transaction costs for one is shared by more tokens then, and few notice."""
+ENOUGH_SECONDS = 10.0
+"""Times the answers that run, at most: so many share enough, and have a longer way to their readers."""
+LEAST_SECONDS = 0.02
 
-What a transaction costs for each answer is shared by more tokens then, and few notice the difference.
-"""
 RETRY_SECONDS = 0.5
 """Between two tries to write when the database refuses."""
 PATIENCE_SECONDS = 15.0
@@ -42,6 +43,12 @@ REFUSED = "This answer could not be stored any further, so it was ended."
 UNSTORABLE = "The rest of this answer could not be stored."
 
 _log = logging.getLogger(__name__)
+
+
+def pause_seconds(answers: int) -> float:
+    """How long so many answers wait between two transactions."""
+    most = max(ENOUGH_SECONDS / max(answers, 1), LEAST_SECONDS)
+    return min(FLUSH_SECONDS + MORE_SECONDS * answers, most)
 
 
 class Writer:
@@ -112,8 +119,7 @@ class Writer:
                 self._dirty.set()
                 continue
             self._refused_since = None
-            pause = min(FLUSH_SECONDS + MORE_SECONDS * len(self.running), LONGEST_FLUSH_SECONDS)
-            await _within(pause, self._urgent)
+            await _within(pause_seconds(len(self.running)), self._urgent)
             if self._pace.kept:
                 self._dirty.set()
 

@@ -18,6 +18,7 @@ from app.providers.scripted import PAUSE, ScriptedProvider
 from app.states import Answer
 from app.tables import Chunk, Message
 from app.wakeups import WakeUps
+from app.writer import pause_seconds
 
 STORES = ("sqlite", "postgresql")
 
@@ -477,3 +478,10 @@ async def test_the_first_text_is_never_seen_without_how_long_it_thought(
 
     assert {bool(state.text) for state in states if state.running and state.reasoning} == {False, True}
     assert all((state.reasoning_seconds is not None) == bool(state.text) for state in states)
+
+
+def test_some_answers_share_a_transaction_for_longer_and_very_many_for_less_long() -> None:
+    assert pause_seconds(1) == pytest.approx(0.05, rel=0.02)
+    assert pause_seconds(100) == pytest.approx(0.1)
+    assert pause_seconds(500) == pytest.approx(0.02)
+    assert max(map(pause_seconds, range(1000))) <= 0.1

@@ -13,7 +13,7 @@ from app.markdown.unfinished import completed, without_undecided_end
 from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
-_SETTLED_FROM = 4_000
+_SETTLED_FROM = 500
 # Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
 # same each time, nor for a text in steps as for the whole.
 _MOST_HIGHLIGHTED = 100_000
