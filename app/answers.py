@@ -1,13 +1,14 @@
 """The text of answers: chunks while they run, one text at the end; and how readers follow it."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.chunks import new_chunks
 from app.db import Database, Unavailable
 from app.states import Answer
 from app.tables import Chunk, Message, Status
@@ -164,12 +165,15 @@ async def follow(
     answer: Answer | None = None
     with counted or nullcontext(), wakeups.listening(message_id) as bell:
         while True:
-            # What this process writes itself it need not read; the first look is the user's alone.
-            latest = wakeups.committed.get(message_id) if answer else None
+            # What this process writes itself, or has read for all, need not be read; the first look is the
+            # user's alone.
+            latest = _known(wakeups, message_id, answer) if answer else None
             try:
                 if latest is None:
                     async with database.reading() as session:
                         latest = await read(session, user_id, message_id, answer)
+                    if latest and latest.running and message_id not in wakeups.committed:
+                        wakeups.followed[message_id] = latest
             except Unavailable:
                 if wakeups.closing.is_set():
                     raise Leaving from None
@@ -185,6 +189,45 @@ async def follow(
             if wakeups.closing.is_set():
                 raise Leaving
             await bell.wait()
+
+
+def _known(wakeups: WakeUps, message_id: int, seen: Answer) -> Answer | None:
+    """What this process knows to be stored of an answer, unless a reader has seen more."""
+    known = wakeups.committed.get(message_id) or wakeups.followed.get(message_id)
+    if known and len(known.text) >= len(seen.text) and len(known.reasoning) >= len(seen.reasoning):
+        return known
+    return None
+
+
+async def read_on(session: AsyncSession, known: Mapping[int, Answer]) -> dict[int, Answer]:
+    """What is stored now of answers that were running, each known so far; without those that were deleted.
+
+    Nor has it those of which that cannot be said so. Takes no user: it is for readers whom `read` let in.
+    """
+    running = Message.status == "generating"
+    columns = (Message.id, Message.status, Message.error, Message.reasoning_seconds, Message.waiting)
+    # What runs has its text in its chunks, and what it began with is known.
+    texts = [case((running, ""), else_=text) for text in (Message.text, Message.reasoning)]
+    found = {}
+    for row in await session.execute(select(*columns, *texts).where(Message.id.in_(list(known)))):
+        message_id, status, error, seconds, waiting, text, reasoning = row
+        if status == "generating":
+            found[message_id] = replace(known[message_id], reasoning_seconds=seconds, waiting=waiting)
+        else:
+            found[message_id] = Answer(status, text, reasoning, error, seconds)
+    growing = {message_id: answer for message_id, answer in found.items() if answer.running}
+    for chunk in await new_chunks(session, growing):
+        answer = found.get(chunk.message_id)
+        if answer is None:
+            continue
+        if chunk.position != len(answer.text if chunk.kind == "text" else answer.reasoning):
+            # It ended, and is gone on with behind a text of which something was missed.
+            del found[chunk.message_id]
+        elif chunk.kind == "text":
+            found[chunk.message_id] = replace(answer, text=answer.text + chunk.text)
+        else:
+            found[chunk.message_id] = replace(answer, reasoning=answer.reasoning + chunk.text)
+    return found
 
 
 async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int, tuple[object, ...]]:

@@ -165,7 +165,7 @@ class Generations:
         if sender == self._name:
             return
         ids = set(message_ids)
-        self._wakeups.ring(ids)
+        self._wakeups.note_changed(ids)
         if sender == UNCLAIMED:
             self._claim_now.set()
         if ids & self._writer.running.keys():

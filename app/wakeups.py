@@ -1,7 +1,7 @@
 """Wake-ups: a bell that rings for the readers of an answer when more of it is in the database.
 
-A ring carries nothing. Who missed it finds the same text by asking the database again, so a lost
-ring costs a reader at most the second until the next look (`polling`).
+A ring carries nothing that is not stored. Who missed it finds the same text by asking the database again, so
+a lost ring costs a reader at most the second until the next look (`polling`).
 """
 
 import asyncio
@@ -46,19 +46,43 @@ class WakeUps:
     def __init__(self) -> None:
         self.committed: dict[int, Answer] = {}
         """What is stored of the answers that this process writes, until they end."""
+        self.followed: dict[int, Answer] = {}
+        """What is known of answers that others write, while they are read here; perhaps more is stored."""
+        self.changed = asyncio.Event()
+        """Set when others have changed answers that are read here: `take_changed`."""
         self.closing = asyncio.Event()
         """Set when this process is ending, so that its readers should go on at another."""
         self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
+        self._changed: set[int] = set()
 
     def ring(self, message_ids: Iterable[int]) -> None:
-        """Wake every reader of these answers."""
+        """Wake every reader of these answers, to look for themselves at those that others write."""
         for message_id in message_ids:
-            for bell in self._bells.get(message_id, ()):
-                bell.ring()
+            self.followed.pop(message_id, None)
+            self._ring(message_id)
+
+    def tell(self, message_id: int, answer: Answer) -> None:
+        """Wake every reader of an answer that others write, and hand them what is stored of it."""
+        if message_id in self._bells:
+            self.followed[message_id] = answer
+            self._ring(message_id)
+
+    def note_changed(self, message_ids: Iterable[int]) -> None:
+        """Take note that others have changed these answers, for `polling` to look at what is read here."""
+        self._changed.update(one for one in message_ids if one in self._bells)
+        if self._changed:
+            self.changed.set()
+
+    def take_changed(self) -> set[int]:
+        """What was noted since, as far as it is still read here."""
+        changed, self._changed = self._changed, set()
+        self.changed.clear()
+        return {one for one in changed if one in self._bells}
 
     def close(self) -> None:
         """Wake every reader, to be told that this process is ending."""
         self.closing.set()
+        self.changed.set()
         self.ring(self.listened())
 
     def listened(self) -> list[int]:
@@ -80,3 +104,8 @@ class WakeUps:
             self._bells[message_id].discard(bell)
             if not self._bells[message_id]:
                 del self._bells[message_id]
+                self.followed.pop(message_id, None)
+
+    def _ring(self, message_id: int) -> None:
+        for bell in self._bells.get(message_id, ()):
+            bell.ring()

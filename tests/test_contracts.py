@@ -29,7 +29,7 @@ LAYERS = [
     | {"providers", "reasoning", "text", "problems", "readers"},
     {"schema", "sqlite", "db", "refusals", "metrics", "markdown", "static_files"},
     {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "streams"}
-    | {"leases", "notifications"},
+    | {"leases", "notifications", "chunks"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
     | {"templating", "security", "tracing", "access"},
     {"connections"},
