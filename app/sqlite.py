@@ -13,7 +13,7 @@ from typing import Any
 import aiosqlite
 
 # The beginnings of statements that wait for nothing: readers have a snapshot, and who writes has the lock.
-_AT_ONCE = ("SELECT", "WITH", "INSERT", "UPDATE", "PRAGMA busy_timeout")
+_AT_ONCE = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE FROM chunks", "PRAGMA busy_timeout")
 _READS = "BEGIN"
 _NAMES = {"cursor", "fetchone", "fetchmany", "fetchall", "rollback"}
 
