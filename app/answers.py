@@ -5,21 +5,56 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chunks import new_chunks
 from app.db import Database, Unavailable
 from app.states import Answer
-from app.tables import Chunk, Message, Status
+from app.tables import CHUNKS, MESSAGES, Chunk, Message, Status
 from app.wakeups import WakeUps
 
 RETRY_SECONDS = 1.0
 """How long a reader waits before it asks a database again that refused."""
 
-_ADDING = Chunk.metadata.tables[Chunk.__tablename__].insert()
-
 STOPPED = "The server was stopped while this was being written."
+
+# Made once, since to make a statement takes longer than to run it.
+_HELD = (
+    select(MESSAGES.c.id, MESSAGES.c.attempt)
+    .where(MESSAGES.c.status == "generating", MESSAGES.c.worker == bindparam("by"))
+    .order_by(MESSAGES.c.id)
+    .with_for_update(read=True, key_share=True)
+)
+_TO_BE_ENDED = (
+    select(MESSAGES.c.text, MESSAGES.c.reasoning)
+    .where(MESSAGES.c.id == bindparam("answer"), MESSAGES.c.status == "generating")
+    .with_for_update()
+)
+_SET = update(MESSAGES).where(MESSAGES.c.id == bindparam("answer"))
+_READ = select(
+    MESSAGES.c.status,
+    MESSAGES.c.text,
+    MESSAGES.c.reasoning,
+    MESSAGES.c.error,
+    MESSAGES.c.reasoning_seconds,
+    MESSAGES.c.waiting,
+).where(
+    MESSAGES.c.user_id == bindparam("user"),
+    MESSAGES.c.id == bindparam("answer"),
+    MESSAGES.c.role == "assistant",
+)
+_ADD_CHUNKS = CHUNKS.insert()
+_CHUNKS_BEHIND = (
+    select(CHUNKS.c.kind, CHUNKS.c.text)
+    .where(
+        CHUNKS.c.message_id == bindparam("answer"),
+        ((CHUNKS.c.kind == "text") & (CHUNKS.c.position >= bindparam("text_to")))
+        | ((CHUNKS.c.kind == "reasoning") & (CHUNKS.c.position >= bindparam("reasoning_to"))),
+    )
+    .order_by(CHUNKS.c.position)
+)
+_CLEAR_CHUNKS = delete(CHUNKS).where(CHUNKS.c.message_id == bindparam("answer"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +94,13 @@ async def held(session: AsyncSession, worker: str) -> dict[int, int]:
     All others have ended, were deleted, or are somebody else's. What is said holds until the
     transaction ends: whoever wants to end an answer (`finish`) waits for it.
     """
-    rows = (
-        select(Message.id, Message.attempt)
-        .where(Message.status == "generating", Message.worker == worker)
-        .order_by(Message.id)
-        .with_for_update(read=True, key_share=True)
-    )
-    connection = await session.connection()
-    return {row[0]: row[1] for row in (await connection.execute(rows)).all()}
+    return {row.id: row.attempt for row in await session.execute(_HELD, {"by": worker})}
 
 
 async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
     """Store pieces of answers that are still running."""
     if pieces:
-        # Past the ORM, which takes longer for a row than all else that a token costs.
-        connection = await session.connection()
-        await connection.execute(_ADDING, [piece.row for piece in pieces])
+        await session.execute(_ADD_CHUNKS, [piece.row for piece in pieces])
 
 
 async def whole(session: AsyncSession, message_id: int) -> Answer:
@@ -85,8 +111,8 @@ async def whole(session: AsyncSession, message_id: int) -> Answer:
 
 
 async def note(session: AsyncSession, message_id: int, **values: object) -> None:
-    """Store how long an answer's reasoning took (`reasoning_seconds`), or what it waits for (`waiting`)."""
-    await session.execute(update(Message).where(Message.id == message_id).values(**values))
+    """Set columns of an answer: how long its reasoning took, what it waits for."""
+    await session.execute(_SET, {"answer": message_id, **values})
 
 
 async def finish(session: AsyncSession, message_id: int, ending: Ending) -> bool:
@@ -94,31 +120,23 @@ async def finish(session: AsyncSession, message_id: int, ending: Ending) -> bool
 
     An answer ends once, whoever says so, and no chunk comes after that.
     """
-    row = (
-        await session.execute(
-            select(Message.text, Message.reasoning)
-            .where(Message.id == message_id, Message.status == "generating")
-            .with_for_update()
-        )
-    ).one_or_none()
+    row = (await session.execute(_TO_BE_ENDED, {"answer": message_id})).one_or_none()
     if row is None:
         return False
     whole = await _read_chunks(session, message_id, Answer("generating", row.text, row.reasoning))
-    await session.execute(
-        update(Message)
-        .where(Message.id == message_id)
-        .values(
-            status=ending.status,
-            text=whole.text,
-            reasoning=whole.reasoning,
-            error=ending.error,
-            finish=ending.finish,
-            prompt_tokens=ending.prompt_tokens,
-            completion_tokens=ending.completion_tokens,
-            waiting="",
-        )
+    await note(
+        session,
+        message_id,
+        status=ending.status,
+        text=whole.text,
+        reasoning=whole.reasoning,
+        error=ending.error,
+        finish=ending.finish,
+        prompt_tokens=ending.prompt_tokens,
+        completion_tokens=ending.completion_tokens,
+        waiting="",
     )
-    await session.execute(delete(Chunk).where(Chunk.message_id == message_id))
+    await session.execute(_CLEAR_CHUNKS, {"answer": message_id})
     return True
 
 
@@ -126,24 +144,20 @@ async def read(
     session: AsyncSession, user_id: int, message_id: int, known: Answer | None = None
 ) -> Answer | None:
     """What is stored of an answer now, if it is this user's; only what is new is read where some is known."""
-    row = await session.scalar(
-        select(Message).where(
-            Message.user_id == user_id, Message.id == message_id, Message.role == "assistant"
-        )
-    )
+    row = (await session.execute(_READ, {"user": user_id, "answer": message_id})).one_or_none()
     if row is None:
         return None
-    if row.running:
+    stored = Answer(*row)
+    if stored.running:
         # What is known may be less than what was there when the answer was gone on with.
         known = known or Answer("generating")
         base = replace(
-            known,
-            text=max(known.text, row.text, key=len),
-            reasoning=max(known.reasoning, row.reasoning, key=len),
+            stored,
+            text=max(known.text, stored.text, key=len),
+            reasoning=max(known.reasoning, stored.reasoning, key=len),
         )
-        so_far = await _read_chunks(session, message_id, base)
-        return replace(so_far, reasoning_seconds=row.reasoning_seconds, waiting=row.waiting)
-    return Answer(row.status, row.text, row.reasoning, row.error, row.reasoning_seconds)
+        return await _read_chunks(session, message_id, base)
+    return stored
 
 
 class Leaving(Exception):
@@ -248,16 +262,8 @@ async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int,
 
 
 async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) -> Answer:
-    positions = {"text": len(known.text), "reasoning": len(known.reasoning)}
-    rows = await session.scalars(
-        select(Chunk)
-        .where(
-            Chunk.message_id == message_id,
-            ((Chunk.kind == "text") & (Chunk.position >= positions["text"]))
-            | ((Chunk.kind == "reasoning") & (Chunk.position >= positions["reasoning"])),
-        )
-        .order_by(Chunk.position)
-    )
+    asked = {"answer": message_id, "text_to": len(known.text), "reasoning_to": len(known.reasoning)}
+    rows = await session.execute(_CHUNKS_BEHIND, asked)
     new: dict[str, list[str]] = {"text": [known.text], "reasoning": [known.reasoning]}
     for chunk in rows:
         new[chunk.kind].append(chunk.text)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import BigInteger, Integer, Select, bindparam, func, literal, select
+from sqlalchemy import CTE, BigInteger, Integer, Row, Select, bindparam, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.tables import Message
+from app.tables import MESSAGES, Message, Role
 
 
 async def branch(
@@ -26,6 +26,14 @@ async def branch(
     return (await session.scalars(rows, asked)).all()
 
 
+async def said(
+    session: AsyncSession, user_id: int, conversation_id: int, *, until: int | None
+) -> Sequence[Row[Role, str]]:
+    """The role and the text of each message of the newest branch, up to and with message `until`."""
+    asked = {"user": user_id, "conversation": conversation_id, "until": until}
+    return (await session.execute(_said(), asked)).all()
+
+
 async def earlier_answers(
     session: AsyncSession, user_id: int, messages: Sequence[Message]
 ) -> dict[int, list[Message]]:
@@ -41,20 +49,34 @@ async def earlier_answers(
     return earlier
 
 
+# What finds a branch is made once, since to make it takes longer than to run it.
+
+
 @cache
 def _branch(*, to_the_end: bool, whole: bool) -> Select[Message]:
-    """What finds a branch. Made once, since to make it takes longer than to run it."""
+    path = _path(to_the_end=to_the_end, whole=whole)
+    return select(Message).join(path, Message.id == path.c.id).order_by(path.c.number.desc())
+
+
+@cache
+def _said() -> Select[Role, str]:
+    path = _path(to_the_end=False, whole=True)
+    rows = select(MESSAGES.c.role, MESSAGES.c.text).join(path, MESSAGES.c.id == path.c.id)
+    return rows.order_by(path.c.number.desc())
+
+
+def _path(*, to_the_end: bool, whole: bool) -> CTE:
+    """The ids of a branch, with their numbers counted from its end."""
     mine = (
-        Message.user_id == bindparam("user", type_=BigInteger),
-        Message.conversation_id == bindparam("conversation", type_=BigInteger),
+        MESSAGES.c.user_id == bindparam("user", type_=BigInteger),
+        MESSAGES.c.conversation_id == bindparam("conversation", type_=BigInteger),
     )
-    newest = select(func.max(Message.id)).where(*mine).scalar_subquery()
-    last = select(Message.id, Message.parent_id, literal(1).label("number")).where(
-        *mine, Message.id == (newest if to_the_end else bindparam("until", type_=BigInteger))
+    newest = select(func.max(MESSAGES.c.id)).where(*mine).scalar_subquery()
+    last = select(MESSAGES.c.id, MESSAGES.c.parent_id, literal(1).label("number")).where(
+        *mine, MESSAGES.c.id == (newest if to_the_end else bindparam("until", type_=BigInteger))
     )
     path = last.cte("path", recursive=True)
-    before = select(Message.id, Message.parent_id, path.c.number + 1).join(
-        path, Message.id == path.c.parent_id
+    before = select(MESSAGES.c.id, MESSAGES.c.parent_id, path.c.number + 1).join(
+        path, MESSAGES.c.id == path.c.parent_id
     )
-    path = path.union_all(before if whole else before.where(path.c.number < bindparam("most", type_=Integer)))
-    return select(Message).join(path, Message.id == path.c.id).order_by(path.c.number.desc())
+    return path.union_all(before if whole else before.where(path.c.number < bindparam("most", type_=Integer)))

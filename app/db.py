@@ -252,7 +252,10 @@ def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
             # What was spent on waiting for this connection is not waited once more for the lock.
             now = monotonic()
             left = connection.get_execution_options().get("deadline", now + BUSY_SECONDS) - now
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={max(round(left * 1000), 0)}")
+            seconds = max(round(left, 1), 0)
+            if connection.info.get("busy_seconds") != seconds:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+                connection.info["busy_seconds"] = seconds
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -77,15 +77,23 @@ class Chat:
             raise Problem(503, STOPPING, retry_after=2)
 
 
-def chat_of(request: Request) -> Chat:
+# None of these is a plain function: FastAPI would hand it to a thread and back, for each request anew.
+
+
+async def chat_of(request: Request) -> Chat:
     """The running application."""
     chat: Chat = request.app.state.chat
     return chat
 
 
-def current_user() -> int:
+async def current_user() -> int:
     """Whose request this is."""
     return LOCAL_USER
+
+
+async def current_reader(request: Request) -> Reader:
+    """What the answer to this request has to look like."""
+    return reader_of(request)
 
 
 MOST_ID = 2**53
@@ -93,7 +101,7 @@ Id = Annotated[int, Path(ge=1, lt=MOST_ID)]
 MessageInQuery = Annotated[int | None, Query(ge=1, lt=MOST_ID)]
 CurrentChat = Annotated[Chat, Depends(chat_of)]
 CurrentUser = Annotated[int, Depends(current_user)]
-CurrentReader = Annotated[Reader, Depends(reader_of)]
+CurrentReader = Annotated[Reader, Depends(current_reader)]
 
 
 async def current_conversation(conversation_id: Id, chat: CurrentChat, user: CurrentUser) -> Conversation:
@@ -121,7 +129,7 @@ async def answer_if_any(message_id: Id, chat: CurrentChat, user: CurrentUser) ->
     return message if message and message.role == "assistant" else None
 
 
-def seen_position(
+async def seen_position(
     last_event_id: Annotated[str | None, Header()] = None,
     start: Annotated[str, Query(alias="from")] = "0",
 ) -> int | None:
@@ -130,7 +138,7 @@ def seen_position(
     return int(position) if position.isascii() and position.isdigit() and len(position) <= 12 else None
 
 
-def seen_in_page(
+async def seen_in_page(
     last_event_id: Annotated[str | None, Header()] = None,
     start: Annotated[str, Query(alias="from")] = "0",
 ) -> Seen | None:

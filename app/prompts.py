@@ -1,12 +1,13 @@
 """Prompts: from a conversation to the messages that a model is sent."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import branches
+from app import answers, branches
 from app.providers import ChatMessage, Provider
-from app.tables import Message
+from app.tables import Message, Role
 
 BYTES_PER_TOKEN = 3
 """A low guess, so that what is sent fits: English has about four, other scripts three or more a character."""
@@ -21,14 +22,28 @@ GO_ON = (
 )
 
 
+class Said(Protocol):
+    """A message, as far as a model is told of it."""
+
+    @property
+    def role(self) -> Role:
+        """Whose it is."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
+
 async def prompting(
     session: AsyncSession, answer: Message, *, system_prompt: str, provider: Provider
 ) -> list[ChatMessage]:
     """What a model is sent for an answer, or to go on with one; what is left out is noted on it."""
-    branch = await branches.branch(session, answer.user_id, answer.conversation_id, until=answer.parent_id)
-    messages, answer.left_out = messages_for(
+    branch = await branches.said(session, answer.user_id, answer.conversation_id, until=answer.parent_id)
+    messages, left_out = messages_for(
         branch, system_prompt=system_prompt, context_tokens=provider.context_tokens
     )
+    if left_out != answer.left_out:
+        await answers.note(session, answer.id, left_out=left_out)
     if answer.text:
         messages.append({"role": "assistant", "content": answer.text})
         if not provider.prefills:
@@ -37,7 +52,7 @@ async def prompting(
 
 
 def messages_for(
-    branch: Sequence[Message], *, system_prompt: str, context_tokens: int | None
+    branch: Sequence[Said], *, system_prompt: str, context_tokens: int | None
 ) -> tuple[list[ChatMessage], int]:
     """The system prompt and the newest messages that fit the model's context; how many did not fit.
 

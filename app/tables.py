@@ -169,6 +169,12 @@ class Worker(Table):
     beat: Mapped[int]
 
 
+# The same for what goes past the ORM, which takes longer for a row than all else that a token costs.
+USERS, CONVERSATIONS, MESSAGES, CHUNKS = (
+    Table.metadata.tables[kind.__tablename__] for kind in (User, Conversation, Message, Chunk)
+)
+
+
 def now() -> datetime:
     """The time, for `created_at` and `updated_at`."""
     return datetime.now(UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -88,8 +88,8 @@ def hx(context: Context, **attributes: str) -> Markup:
         for name, value in attributes.items()
     }
     named["hx-nonce"] = context["nonce"]
-    parts = (Markup('{}="{}"').format(Markup(name), value) for name, value in named.items())  # noqa: S704 - names are ours
-    return Markup(" ").join(parts)
+    parts = " ".join(f'{name}="{escape(value)}"' for name, value in named.items())
+    return Markup(parts)  # noqa: S704 - names are ours, and values are escaped
 
 
 def _static(static: StaticFiles) -> Any:

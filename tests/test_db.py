@@ -162,6 +162,36 @@ async def test_what_waits_for_nothing_is_done_at_once_and_the_rest_beside_the_ev
     assert threads[1] != threading.get_ident()
 
 
+async def test_the_lock_of_a_file_is_taken_at_once_where_it_is_free(
+    settings: Settings, database: Database
+) -> None:
+    begun: list[int] = []
+
+    def note(statement: str) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            begun.append(threading.get_ident())
+
+    async def write() -> None:
+        async with database.writing():
+            pass
+
+    async with database.writing() as session:
+        raw = await (await session.connection()).get_raw_connection()
+        driver: Any = raw.driver_connection
+        await driver.set_trace_callback(note)
+    async with database.writing():
+        assert begun == [threading.get_ident()]
+
+    with locked(Path(settings.database_url.removeprefix("sqlite:///"))):
+        writing = asyncio.create_task(write())
+        for _ in range(20):
+            await asyncio.sleep(0)
+    await writing
+
+    at_once, waited = begun[1:]
+    assert at_once == threading.get_ident() != waited
+
+
 async def test_who_waits_for_the_lock_of_a_file_does_not_hold_up_the_others(
     settings: Settings, database: Database
 ) -> None:

@@ -24,9 +24,13 @@ async def theirs(app: FastAPI, client: httpx2.AsyncClient, provider: ScriptedPro
         session.add(User(id=OTHER, name="other"))
         await session.flush()
         turn = await conversations.add_turn(
-            session, OTHER, prompt="Their prompt", model="scripted", form_token="theirs"
+            session,
+            OTHER,
+            prompt="Their prompt",
+            model="scripted",
+            worker=chat.generations.worker,
+            form_token="theirs",
         )
-        turn.answer.worker = chat.generations.worker
         messages = await chat.generations.prepare(session, turn.answer)
     chat.generations.start(turn.answer, messages)
     return turn

@@ -77,19 +77,21 @@ async def complete(
     What comes with `done` is how it ended: `complete`, `stopped`, `failed`, `interrupted` or `gone`.
     """
     prompt = clean(prompt)
-    goes_on: Conversation | None = None
+    goes_on: int | None = None
     try:
-        goes_on = await _conversation(chat, user, form_id(conversation))
+        goes_on = form_id(conversation)
         _check(prompt, chat.settings.prompt_limit)
         turn = await _begin_turn(
             chat, user, prompt, goes_on, clean_token(form_token), clears_draft=after is not None
         )
-    except Problem as problem:
+    except Problem as refusal:
+        found = await _conversation(chat, user, goes_on)
+        problem = Problem(404, GONE) if goes_on and not found else refusal
         if reader is Reader.BROWSER:
             return await conversation_page(
-                request, chat, user, goes_on, draft=prompt, problem=problem, form_token=form_token
+                request, chat, user, found, draft=prompt, problem=problem, form_token=form_token
             )
-        raise
+        raise problem from None
     root_path = request.scope.get("root_path", "")
     address = f"{root_path}/conversations/{turn.conversation.id}"
     # A page that does not show what this prompt follows is shown the whole conversation anew.
@@ -179,10 +181,7 @@ async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> C
     if conversation_id is None:
         return None
     async with chat.database.reading() as session:
-        found = await conversations.find(session, user, conversation_id)
-    if found is None:
-        raise Problem(404, GONE)
-    return found
+        return await conversations.find(session, user, conversation_id)
 
 
 def _check(prompt: str, limit: int) -> None:
@@ -198,7 +197,7 @@ async def _begin_turn(
     chat: Chat,
     user: int,
     prompt: str,
-    goes_on: Conversation | None,
+    goes_on: int | None,
     form_token: str | None,
     *,
     clears_draft: bool,
@@ -206,8 +205,7 @@ async def _begin_turn(
     """Store a prompt and begin its answer, unless this form began it before."""
 
     async def add_turn(session: AsyncSession) -> conversations.Turn | None:
-        # Once more, in the transaction that writes: it may have been deleted meanwhile.
-        conversation = await conversations.find(session, user, goes_on.id) if goes_on else None
+        conversation = await conversations.find(session, user, goes_on) if goes_on else None
         if goes_on and conversation is None:
             return None
         return await conversations.add_turn(
