@@ -7,11 +7,39 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, idle, latency, machine, page, rendering, report, start, turnover, visible
+from bench import (
+    answer,
+    capacity,
+    idle,
+    latency,
+    machine,
+    page,
+    rates,
+    rendering,
+    report,
+    start,
+    storage,
+    turnover,
+    visible,
+    watching,
+)
 from bench.options import Options
 from bench.processes import ROOT
 
-EVERY = (capacity, turnover, answer, latency, visible, page, start, idle, rendering)
+EVERY = (
+    capacity,
+    rates,
+    turnover,
+    watching,
+    answer,
+    latency,
+    visible,
+    page,
+    start,
+    idle,
+    storage,
+    rendering,
+)
 MEASUREMENTS = {module.NAME: module.measure for module in EVERY}
 
 
