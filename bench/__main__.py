@@ -17,6 +17,7 @@ from bench import (
     rates,
     rendering,
     report,
+    simulation,
     start,
     storage,
     turnover,
@@ -67,6 +68,7 @@ def main() -> None:
     print(report.told(described, every))
     if not given.measurements and not given.dry:
         report.written(described, every)
+        simulation.main([])
 
 
 if __name__ == "__main__":
