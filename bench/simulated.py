@@ -6,7 +6,7 @@ tokens of an answer come at a steady pace; its process stores what has come, the
 
 from random import Random
 
-from app.writer import FLUSH_SECONDS, LONGEST_FLUSH_SECONDS, MORE_SECONDS
+from app.writer import pause_seconds
 from bench.costs import Costs, Outcome, Setup
 from bench.load import LATE_SECONDS, SETTLE_SECONDS
 from bench.queues import Clock, Host, Worker
@@ -159,15 +159,21 @@ class _Process:
         self.loop.do(lambda: seconds, then)
 
     def receive(self, answer: _Answer, said: float) -> None:
-        """Take a token, and have it stored."""
-        self.loop.do(lambda: self._costs.token, lambda: self._take(answer, said))
+        """Take the first token of an answer at once; others wait in the system until it is time to store."""
+        if answer.begun:
+            self._keep(answer, said)
+        else:
+            answer.begun = True
+            self.loop.do(lambda: 0.0, lambda: self._begin(answer, said))
 
-    def _take(self, answer: _Answer, said: float) -> None:
+    def _keep(self, answer: _Answer, said: float) -> None:
         answer.unstored.append(said)
         self._dirty[answer] = None
-        self._urgent |= not answer.begun
-        answer.begun = True
-        if self._state == "waiting" or (self._state == "pausing" and self._urgent):
+
+    def _begin(self, answer: _Answer, said: float) -> None:
+        self._keep(answer, said)
+        self._urgent = True
+        if self._state != "storing":
             self._flush()
 
     def _flush(self) -> None:
@@ -178,7 +184,7 @@ class _Process:
             for answer in self._dirty:
                 batch[answer], answer.unstored = answer.unstored, []
             self._dirty = {}
-            return 0.0
+            return self._costs.token * sum(map(len, batch.values()))
 
         self.loop.do(take, lambda: self._store(batch) if self._run.setup.postgres else self._lock(batch))
 
@@ -218,19 +224,22 @@ class _Process:
                 )
             if answer.far:
                 self._tell_another(answer, said, shown=bool(answer.near))
-        self._pauses += 1
-        pause = min(FLUSH_SECONDS + MORE_SECONDS * self.running, LONGEST_FLUSH_SECONDS)
-        self._state, this = "pausing", self._pauses
         if self._urgent:
             self._flush()
         else:
-            self._clock.at(self._clock.now + pause, lambda: self._go_on(this))
+            self._pause()
+
+    def _pause(self) -> None:
+        self._pauses += 1
+        self._state, this = "pausing", self._pauses
+        self._clock.at(self._clock.now + pause_seconds(self.running), lambda: self._go_on(this))
 
     def _go_on(self, pause: int) -> None:
         if pause == self._pauses and self._state == "pausing":
-            self._state = "waiting"
             if self._dirty:
                 self._flush()
+            else:
+                self._pause()
 
     def _show(self, said: list[float], cost: float) -> None:
         self.loop.do(lambda: cost, lambda: self._run.send(said))

@@ -53,15 +53,15 @@ def test_three_of_four_points_of_a_machine_that_is_not_full_are_within_a_quarter
     assert near(ones, 1.25) >= 0.75
 
 
-@pytest.mark.parametrize("figure", ["CPU per token", "lag p50"])
-def test_what_nothing_was_fitted_to_is_within_half_where_much_runs(
-    compared: Sequence[Comparison], figure: str
+@pytest.mark.parametrize(("figure", "within"), [("CPU per token", 1.5), ("lag p50", 2)])
+def test_what_nothing_was_fitted_to_is_near_where_much_runs(
+    compared: Sequence[Comparison], figure: str, within: float
 ) -> None:
     ones = [one for one in compared if one.figure == figure and crowded(one)]
 
     assert len(ones) >= 4
     assert not any(one.fitted for one in ones)
-    assert near(ones, 1.5) >= 0.75
+    assert near(ones, within) >= 0.75
 
 
 def test_everything_is_delivered_as_it_was(compared: Sequence[Comparison]) -> None:
@@ -88,6 +88,15 @@ def test_tokens_wait_for_half_of_the_time_between_two_transactions() -> None:
 
     assert few.lag_p50 == pytest.approx(55 / 2, abs=5)
     assert many.lag_p50 == pytest.approx(100 / 2, abs=8)
+
+
+def test_what_is_done_before_the_commit_is_waited_for_by_all() -> None:
+    before, behind = Costs(commit=1e-3, row=2e-4), Costs(commit=1e-3, send=2e-4)
+
+    storing, sending = (simulated(Setup(100, cores=8), cost) for cost in (before, behind))
+
+    assert storing.cpu == pytest.approx(sending.cpu, rel=0.2)
+    assert storing.lag_p50 > sending.lag_p50 + 5
 
 
 def test_a_process_that_is_asked_for_more_than_a_core_falls_behind() -> None:
