@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.14 python3; 
   $$p -c 'import sys,venv,ensurepip; sys.exit(sys.version_info<(3,11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev test lint lock bench chaos screenshots clean
+.PHONY: help setup run dev test lint lock bench simulation chaos screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ lint: $(VENV)/.dev ## Lint and type-check
 
 bench: $(VENV)/.chromium ## Measure everything beside baselines, into docs/performance.md (ARGS="capacity --streams 100" for one)
 	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench $(ARGS)
+
+simulation: $(VENV)/.dev ## Work out docs/scaling.md from what was measured (ARGS=--dry to print only)
+	@$(BIN)/python -m bench.simulation $(ARGS)
 
 chaos: $(VENV)/.dev ## Kill servers 300 times at random, count what was lost (ARGS="--kills 20 --seed 7" for another run)
 ifdef ARGS

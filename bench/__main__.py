@@ -7,11 +7,40 @@ import argparse
 import os
 from time import monotonic
 
-from bench import answer, capacity, idle, latency, machine, page, rendering, report, start, turnover, visible
+from bench import (
+    answer,
+    capacity,
+    idle,
+    latency,
+    machine,
+    page,
+    rates,
+    rendering,
+    report,
+    simulation,
+    start,
+    storage,
+    turnover,
+    visible,
+    watching,
+)
 from bench.options import Options
 from bench.processes import ROOT
 
-EVERY = (capacity, turnover, answer, latency, visible, page, start, idle, rendering)
+EVERY = (
+    capacity,
+    rates,
+    turnover,
+    watching,
+    answer,
+    latency,
+    visible,
+    page,
+    start,
+    idle,
+    storage,
+    rendering,
+)
 MEASUREMENTS = {module.NAME: module.measure for module in EVERY}
 
 
@@ -39,6 +68,7 @@ def main() -> None:
     print(report.told(described, every))
     if not given.measurements and not given.dry:
         report.written(described, every)
+        simulation.main([])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.postgres import NoPostgres, Postgres
 NAME = "capacity"
 RATE = 20
 STREAMS = (1, 10, 50, 100, 200, 500)
-FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100,), ("postgres", 2): (500,)}
+FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100,), ("postgres", 2): (100, 500)}
 """With another store than a file, or in several processes."""
 SECONDS = 2.0
 FEWEST = 50
@@ -27,6 +27,7 @@ FIGURES = (
     Figure("lag p99", "ms", 1, compared=False),
     Figure("CPU per token", "µs", 0),
     Figure("database's CPU per token", "µs", 0, compared=False),
+    Figure("model's and readers' CPU per token", "µs", 0, compared=False),
     Figure("memory per stream", "kB", 0),
     Figure("bytes per token", "", 0),
 )
@@ -64,7 +65,7 @@ def measure(options: Options) -> Results:
     )
     plans = list(planned(options))
     with ExitStack() as closing:
-        postgres = _postgres(closing) if any(plan.store == "postgres" for plan in plans) else None
+        postgres = postgres_if_any(closing) if any(plan.store == "postgres" for plan in plans) else None
         for number in range(options.rounds):
             _round(results, plans, postgres, options.seconds or SECONDS, number)
     return results
@@ -77,7 +78,8 @@ def planned(options: Options) -> Iterator[Plan]:
             yield Plan(store, processes, options.streams or FEWER.get((store, processes), STREAMS))
 
 
-def _postgres(closing: ExitStack) -> Postgres | None:
+def postgres_if_any(closing: ExitStack) -> Postgres | None:
+    """A server that ends with `closing`; None where there is no PostgreSQL."""
     try:
         return closing.enter_context(Postgres())
     except NoPostgres:
@@ -89,14 +91,14 @@ def _round(
 ) -> None:
     done = set[int]()
     with Upstream() as upstream, ExitStack() as closing:
-        baselines = [_warmed(closing.enter_context(start(upstream)), upstream) for start in (raw, tutorial)]
+        baselines = [warmed(closing.enter_context(start(upstream)), upstream) for start in (raw, tutorial)]
         for plan in plans:
             if plan.store == "postgres" and postgres is None:
                 continue
             store = postgres if plan.store == "postgres" else None
             with ExitStack() as ending:
                 setups = [
-                    _warmed(
+                    warmed(
                         ending.enter_context(ours(upstream, kind, postgres=store, processes=plan.processes)),
                         upstream,
                     )
@@ -108,16 +110,27 @@ def _round(
                     # In turns: nobody is always the first, or behind the same other.
                     turned = everyone[number % len(everyone) :] + everyone[: number % len(everyone)]
                     for setup, kb in turned:
-                        found = _measured(setup, upstream, streams, seconds, kb)
+                        found = measured(setup, upstream, streams, seconds, kb)
                         results.add(case(streams), setup.who, found)
                         print(f"{case(streams)}, {setup.who}: {found['CPU per token']:.0f} µs", flush=True)
 
 
-def _warmed(setup: Setup, upstream: Upstream) -> tuple[Setup, int]:
+def warmed(setup: Setup, upstream: Upstream) -> tuple[Setup, int]:
+    """It, and the memory that it has in use once it is warm."""
     return setup, warm(setup, upstream)
 
 
-def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb: int) -> dict[str, float]:
+def measured(
+    setup: Setup,
+    upstream: Upstream,
+    streams: int,
+    seconds: float,
+    kb: int,
+    *,
+    rate: float = RATE,
+    readers: int = 1,
+) -> dict[str, float]:
+    """So many answers, each read by so many pages, in a setup that had this much memory in use before."""
     seen = run(
         Load(
             setup.kind,
@@ -125,8 +138,10 @@ def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb
             upstream.port,
             setup.pids,
             setup.database,
+            [upstream.pid],
             count=streams,
-            rate=RATE,
+            rate=rate,
+            readers=readers,
             seconds=seconds,
             name=setup.who,
             elsewhere=setup.postgres is not None,
@@ -137,10 +152,11 @@ def _measured(setup: Setup, upstream: Upstream, streams: int, seconds: float, kb
         "lag p50": seen.lag_p50,
         "lag p99": seen.lag_p99,
         "CPU per token": seen.cpu,
+        "model's and readers' CPU per token": seen.others_cpu,
         "bytes per token": seen.bytes,
     }
-    if streams >= FEWEST:
-        found["memory per stream"] = (seen.memory_kb - kb) / streams
+    if streams * readers >= FEWEST:
+        found["memory per stream"] = (seen.memory_kb - kb) / streams / readers
     if setup.postgres:
         found["database's CPU per token"] = seen.database_cpu
     return found

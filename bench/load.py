@@ -8,6 +8,7 @@ the processes that are measured, since it alone knows when all streams run.
 import asyncio
 import gc
 import json
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,8 @@ class Load:
     server: Sequence[int]
     """The processes whose time and memory are measured."""
     database: Sequence[int] = ()
+    model: Sequence[int] = ()
+    """The processes of the upstream, whose time is told together with that of the readers."""
     count: int = 1
     rate: float = 20
     """Tokens of each in a second."""
@@ -72,6 +75,8 @@ class Seen:
     lag_p99: float
     cpu: float
     database_cpu: float
+    others_cpu: float
+    """What the model and the readers take, who share the machine with those that are measured."""
     cores: float
     """How much of a processor the server's processes use."""
     memory_kb: float
@@ -163,18 +168,19 @@ class _Window:
     ended: float
     cpu: float
     database_cpu: float
+    others_cpu: float
     memory_kb: int
 
 
 async def _watched(load: Load) -> _Window:
     """What is measured while all streams run."""
     await asyncio.sleep(SETTLE_SECONDS)
-    pids = (load.server, load.database)
+    pids = (load.server, load.database, [*load.model, os.getpid()])
     before, began = [cpu_seconds(one) for one in pids], monotonic()
     await asyncio.sleep(load.seconds)
     after, ended = [cpu_seconds(one) for one in pids], monotonic()
     used = [new - old for new, old in zip(after, before, strict=True)]
-    return _Window(began, ended, used[0], used[1], memory_kb(load.server))
+    return _Window(began, ended, used[0], used[1], used[2], memory_kb(load.server))
 
 
 async def _all(load: Load) -> tuple[list[Reading], _Window]:
@@ -217,6 +223,7 @@ def _seen(load: Load, readings: Sequence[Reading], window: _Window) -> Seen:
         lag_p99=_part(lags, 0.99) * 1e3,
         cpu=window.cpu / in_window * 1e6 if in_window else nan,
         database_cpu=window.database_cpu / in_window * 1e6 if in_window else nan,
+        others_cpu=window.others_cpu / in_window * 1e6 if in_window else nan,
         cores=window.cpu / (window.ended - window.began),
         memory_kb=window.memory_kb,
         bytes=sum(len(data) for reading in readings for _, data in reading.received) / sent,

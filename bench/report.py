@@ -9,15 +9,26 @@ from bench.processes import ROOT
 
 DOCUMENT = ROOT / "docs" / "performance.md"
 JSON = ROOT / "bench" / "results.json"
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+NAME = "figures"
 
 
 def written(machine: Mapping[str, str], every: Sequence[Results]) -> None:
     """Write both."""
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{told(machine, every)}\n{END}{after}")
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), NAME, told(machine, every)))
     JSON.write_text(json.dumps(documented(machine, every), indent=1) + "\n")
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What stands before and behind the part of a document that is written by a program."""
+    return f"<!-- {name} -->", f"<!-- end of {name} -->"
+
+
+def replaced(text: str, name: str, part: str) -> str:
+    """A document's text with another part of that name."""
+    begin, end = marks(name)
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{part}\n{end}{after}"
 
 
 def told(machine: Mapping[str, str], every: Iterable[Results]) -> str:
@@ -26,7 +37,7 @@ def told(machine: Mapping[str, str], every: Iterable[Results]) -> str:
     parts = [". ".join(f"{name.capitalize()}: {value}" for name, value in machine.items()) + "."]
     goals = [row for results in every for goal in results.goals if (row := _goal(results, goal))]
     if goals:
-        parts.append("### Goals\n\n" + _table(["what", "goal", "found", ""], goals))
+        parts.append("### Goals\n\n" + table(["what", "goal", "found", ""], goals))
     parts += [_results(results) for results in every]
     return "\n\n".join(parts) + "\n"
 
@@ -55,7 +66,7 @@ def _results(results: Results) -> str:
         told.add(case)
     beside = " and ".join(f"× {name}" for name in results.baselines)
     note = f"Median of the rounds (least–most); then, of the same round, {beside}." if beside else ""
-    return f"### {results.title}\n\n{note}\n\n{_table(heads, rows)}"
+    return f"### {results.title}\n\n{note}\n\n{table(heads, rows)}"
 
 
 def _cell(results: Results, case: str, who: str, figure: Figure) -> str:
@@ -69,7 +80,8 @@ def _cell(results: Results, case: str, who: str, figure: Figure) -> str:
     return "; ".join(parts)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """One in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

@@ -1,7 +1,7 @@
 """Who is measured: the application over its stores, and the baselines, each in processes of its own."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +54,18 @@ def tutorial(upstream: Upstream) -> Iterator[Setup]:
 
 @contextmanager
 def ours(
-    upstream: Upstream, kind: Kind, *, postgres: Postgres | None = None, processes: int = 1
+    upstream: Upstream,
+    kind: Kind,
+    *,
+    postgres: Postgres | None = None,
+    processes: int = 1,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Setup]:
     """The application over a new database: a SQLite file, or one of a PostgreSQL server."""
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory()))
         url = postgres.new_database() if postgres else f"sqlite:///{folder}/chat.db"
-        settings = {"database_url": url, "openai_base_url": upstream.api, "model": "scripted"}
+        settings = {"database_url": url, "openai_base_url": upstream.api, "model": "scripted", **(more or {})}
         servers = [Server(folder, idle_seconds="3600", **settings) for _ in range(processes)]
         if postgres and (said := servers[0].run("migrate")).returncode:
             raise AssertionError(said.stderr)

@@ -23,6 +23,11 @@ FIGURES = (
 )
 
 
+def case(at_once: int) -> str:
+    """What so many prompts at once are called."""
+    return f"{at_once} at once"
+
+
 def measure(options: Options) -> Results:
     """Everybody in turns."""
     results = Results(
@@ -40,14 +45,15 @@ def measure(options: Options) -> Results:
                 warm(setup, upstream)
                 upstream.say(rate=1000, count=1, together=1)
                 for at_once in AT_ONCE:
-                    results.add(f"{at_once} at once", who, _measured(setup, at_once))
+                    results.add(case(at_once), who, measured(setup, at_once))
     return results
 
 
-def _measured(setup: Setup, at_once: int) -> dict[str, float]:
+def measured(setup: Setup, at_once: int, name: str = "") -> dict[str, float]:
+    """All prompts, so many at once; `name` tells them from those that were sent before."""
     cpu, began = cpu_seconds(setup.pids), monotonic()
     with ThreadPoolExecutor(at_once) as threads:
-        took = list(threads.map(lambda number: _answered(setup, f"{at_once} {number}"), range(PROMPTS)))
+        took = list(threads.map(lambda number: _answered(setup, f"{name}{at_once} {number}"), range(PROMPTS)))
     return {
         "CPU per answer": (cpu_seconds(setup.pids) - cpu) / PROMPTS * 1e3,
         "time of an answer": statistics.median(took) * 1e3,

@@ -52,7 +52,8 @@ def test_the_report_replaces_the_last_one_and_nothing_else(
     document = tmp_path / "performance.md"
     monkeypatch.setattr(report, "DOCUMENT", document)
     monkeypatch.setattr(report, "JSON", tmp_path / "results.json")
-    document.write_text(f"# Before\n\n{report.BEGIN}\n| old |\n{report.END}\n\nBehind.\n")
+    begin, end = report.marks(report.NAME)
+    document.write_text(f"# Before\n\n{begin}\n| old |\n{end}\n\nBehind.\n")
 
     report.written({"machine": "this one"}, [results()])
     report.written({"machine": "this one"}, [results()])

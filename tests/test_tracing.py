@@ -4,16 +4,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from socket import socket
 
 import httpx2
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -27,6 +24,7 @@ from app.metrics import Metrics
 from app.providers import ChatMessage, Delta, Failure, ProviderError, Usage
 from app.providers.scripted import PAUSE, Piece, ScriptedProvider
 from e2e.server import Server
+from tests.collector import Collector
 from tests.upstream import Upstream
 
 ROOT = Path(__file__).parent.parent
@@ -34,58 +32,10 @@ ROOT = Path(__file__).parent.parent
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "open sesame"}]
 
 
-class Collector:
-    """Takes spans over HTTP, as `OTEL_EXPORTER_OTLP_ENDPOINT` has them sent."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        collector = self
-
-        class Taker(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                collector.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Taker)
-        self.settings = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self._server.server_port}",
-            "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
-            "OTEL_SERVICE_NAME": "chat",
-        }
-
-    @property
-    def spans(self) -> list[Span]:
-        """What came, in order of their ends."""
-        return [
-            span
-            for body in self.bodies
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-    def run(self) -> None:
-        """Serve until the end of the test."""
-        self._server.serve_forever()
-
-    def close(self) -> None:
-        """Take no more."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    collector = Collector()
-    thread = threading.Thread(target=collector.run)
-    thread.start()
-    yield collector
-    collector.close()
-    thread.join(5)
+    with Collector() as collector:
+        yield collector
 
 
 def attributes(span: Span) -> dict[str, object]:
