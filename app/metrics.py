@@ -54,7 +54,7 @@ class Metrics:
             FIRST_TOKEN_BUCKETS,
         )
         gap = self._histogram(
-            "time_between_tokens_seconds", "Between two pieces of an answer as they arrive.", GAP_BUCKETS
+            "time_between_tokens_seconds", "Between two pieces of an answer as they are read.", GAP_BUCKETS
         )
         # Called for each token, so at no more cost than need be.
         self.first_token = first.observe
