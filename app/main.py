@@ -16,7 +16,6 @@ from app.deps import Chat
 from app.errors import ErrorPages, add_handlers
 from app.generation import Generations
 from app.metrics import Metrics
-from app.notifications import Listener
 from app.polling import poll
 from app.prompts import prompting
 from app.providers import Pace, Provider, choose_provider, prompt_llm_async
@@ -131,6 +130,9 @@ async def running_chat(
         await generations.open()
         closing.push_async_callback(_end_of, asyncio.create_task(poll(database, wakeups), name="polling"))
         if not database.is_sqlite:
+            # Imported only here: it loads PostgreSQL's driver.
+            from app.notifications import Listener
+
             listener = Listener(database, generations.changed)
             listening = asyncio.create_task(listener.listen(), name="notifications")
             closing.push_async_callback(_end_of, listening)

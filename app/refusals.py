@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
-from asyncpg.exceptions import ClientConfigurationError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -62,7 +60,7 @@ def insist_on_right_address(error: Unavailable) -> None:
         raise schema.Wrong(
             f"The database's server refuses what DATABASE_URL says: {reason(error)}."
         ) from error
-    if isinstance(_drivers(cause), ClientConfigurationError):
+    if _makes_no_sense(_drivers(cause)):
         raise schema.Wrong(f"DATABASE_URL cannot be used: {reason(error)}.") from error
 
 
@@ -73,17 +71,38 @@ def reason(error: Unavailable) -> str:
 
 
 def _is_passing(error: DBAPIError) -> bool:
-    drivers = _drivers(error)
     return (
         error.connection_invalidated
         or _sqlstate(error).startswith(_PASSING + _REFUSING)
         or isinstance(error, OperationalError)
-        # Exactly this: it says that a connection is closed, its subclasses that a value makes no sense.
-        or type(drivers) is asyncpg.InterfaceError
-        # An address that makes no sense; or another process migrated, and it is prepared anew the next time.
-        or isinstance(drivers, (ClientConfigurationError, asyncpg.InvalidCachedStatementError))
         or any(sign in str(error.orig) for sign in _DAMAGED)
+        or _is_passing_to(_drivers(error))
     )
+
+
+def _is_passing_to(drivers: BaseException | None) -> bool:
+    """What asyncpg says without an SQLSTATE; sqlite3's errors have nothing behind them."""
+    if drivers is None:
+        return False
+    # Imported only here: it takes 3 MB, which a chat over SQLite has no use for.
+    from asyncpg import InterfaceError, InvalidCachedStatementError
+
+    return (
+        # Exactly this: it says that a connection is closed, its subclasses that a value makes no sense.
+        type(drivers) is InterfaceError
+        # Another process migrated, and it is prepared anew the next time.
+        or isinstance(drivers, InvalidCachedStatementError)
+        or _makes_no_sense(drivers)
+    )
+
+
+def _makes_no_sense(drivers: BaseException | None) -> bool:
+    """Whether asyncpg can do nothing with an address."""
+    if drivers is None:
+        return False
+    from asyncpg.exceptions import ClientConfigurationError
+
+    return isinstance(drivers, ClientConfigurationError)
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app.db import Database
 from app.main import create_app
-from app.markdown import parsers
+from app.markdown import parsers, python_parser
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 from tests.postgres import NoPostgres, Postgres
@@ -36,6 +36,7 @@ def parser(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         if name == "python":
             patch.setattr(parsers, "HAS_COMRAK", False)
+            patch.setattr(parsers, "python_parser", python_parser, raising=False)
         yield name
 
 

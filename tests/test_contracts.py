@@ -3,6 +3,8 @@
 import ast
 import hashlib
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from jinja2 import Environment, meta, nodes
 
 from app import deps
 from app.main import create_app
+from app.markdown import parsers
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 from app.templating import TEMPLATES
@@ -169,6 +172,35 @@ def imported(path: Path) -> set[str]:
             parts = node.module.split(".")
             found |= {parts[1]} if len(parts) > 1 else {name.name for name in node.names}
     return found
+
+
+OPEN_SQLITE = """
+import asyncio, sys
+from app.cli import main, running_chat
+from app.providers import Pace
+from app.providers.scripted import ScriptedProvider
+from app.settings import Settings
+
+async def chat():
+    settings = Settings(database_url=f"sqlite:///{sys.argv[1]}")
+    async with running_chat(settings, ScriptedProvider(), Pace(), writes=True):
+        print(*sys.modules)
+
+asyncio.run(chat())
+"""
+
+
+def test_a_chat_over_sqlite_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
+    opened = [sys.executable, "-c", OPEN_SQLITE, f"{tmp_path}/chat.db"]
+    for _ in ("a new one", "the same again"):
+        said = subprocess.run(opened, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = set(said.split())
+
+    of_others = {"alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "opentelemetry.sdk"}
+    if parsers.HAS_COMRAK:
+        of_others |= {"markdown_it"}
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert loaded & of_others == set()
 
 
 def test_every_route_to_something_owned_checks_the_owner() -> None:

@@ -2,13 +2,14 @@
 
 from importlib.util import find_spec
 
-from app.markdown import python_parser
 from app.markdown.limits import LONGEST, TooIntricateError
 
-# There is no wheel of it for every machine.
+# There is no wheel of it for every machine. Only one of the two is loaded.
 HAS_COMRAK = find_spec("comrak") is not None
 if HAS_COMRAK:
     import comrak
+else:
+    from app.markdown import python_parser
 
 
 def longest() -> int:
