@@ -10,6 +10,77 @@ from app.markdown import NOTHING, Rendering, grown, growth, highlighting, render
 from app.markdown.parsers import to_html
 from tests.test_fragments import DOCUMENTS
 
+WORDS = (
+    "word",
+    " and",
+    " the",
+    "foo bar",
+    " a",
+    ".",
+    ",",
+    " (see",
+    " don’t",
+    "'s",
+    " 42",
+    "1",
+    " ",
+    "    return 1",
+)
+MARKS = (
+    *(
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "*",
+        "**",
+        "_",
+        "`",
+        "~~",
+        "$",
+        "$$\n",
+        "\\[\n",
+        "\\(",
+        "\\)",
+        "|",
+        "---",
+        "===",
+        "\\",
+    ),
+    *("[", "]", "](", ")", "!", ":", "]:", "[^1]", "[^1]: ", " [a]: http://a.example\n", "x[a](foo", "[x] "),
+    *(
+        "```py\n",
+        " ```py\n",
+        "```",
+        "~~~\n",
+        "\n",
+        "\n\n",
+        "\n    ",
+        "\t",
+        "| a | b |\n|---|---|\n",
+        '"""',
+        " -",
+        "–",
+    ),
+    *(
+        "<",
+        "<b>",
+        "<div>",
+        "<!--",
+        "<http://x",
+        "www.",
+        "http",
+        "://",
+        "a@b",
+        ".com",
+        "&amp",
+        ";",
+        "é",
+        " 漢字",
+        "\u00a0",
+    ),
+    *("\ufeff", "\r", "\x00", "\u200b"),
+)
 CUTS = st.lists(st.integers(min_value=0, max_value=300), max_size=12)
 PARAGRAPHS = "".join(
     f"## Part {n}\n\nSome *words* and `code`.\n\n- a\n- b\n\n```py\nx = {n}\n```\n\n" for n in range(1200)
@@ -35,6 +106,65 @@ def in_steps(text: str, cuts: list[int], *, running: bool) -> Rendering:
 @given(DOCUMENTS, CUTS, st.booleans())
 def test_in_steps_it_is_the_same_as_at_once(text: str, cuts: list[int], running: bool) -> None:
     assert list(in_steps(text, cuts, running=running).blocks) == render(text, running=running)
+
+
+@pytest.mark.any_size
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(WORDS + MARKS)), max_size=25).map("".join),
+    st.integers(min_value=1, max_value=4),
+)
+def test_words_are_shown_where_they_belong_however_the_text_goes_on(text: str, letters: int) -> None:
+    in_steps(text, list(range(0, len(text), letters)), running=True)
+
+
+@pytest.mark.any_size
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* <div> x, 42 and ",
+        "\n  ```py\n  see\n   more",
+        "foo bar's\n    [ 42 x,]: more",
+        "- c\n\n\n      d\n\ne",
+        "> 1. a\n> 1 b\n>  1. c",
+        "| a | b |\n|---|---|\n| c | foo | foo bar",
+        "see www.example.com and that. com",
+        "a x[a](foo bar) b",
+        "and\n$$\n- b c\n\nd",
+        "- a\n$$\n (b c\n   # d e\n\n f",
+        "[foo\n```py\nbar]: baz\n```\n\nfoo [foo\nbar]",
+        "> ```\n> aaa\n\nb,[foo][ref\\[]\n\n[ref\\[]: /uri\n#",
+    ],
+)
+def test_what_looks_like_words_and_is_more_is_minded(text: str) -> None:
+    in_steps(text, list(range(len(text))), running=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("Some *words* and ", "then (as they come more, until the end.\n"),
+        ("- an item\n- and an", "other"),
+        ("## A heading of", " words"),
+        ("> quoted words", " that go on, don’t they?"),
+        (
+            "Code:\n\n```py\nimport re\n",
+            "\n\ndef pattern(a: str) -> str:\n    return f'<{a}> & \"b\"'  # so\n",
+        ),
+    ],
+)
+def test_words_and_open_code_need_no_parser(text: str, more: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = grown(NOTHING, text, running=True)
+    expected = render(text + more, running=True)
+
+    def unexpected(text: str) -> str:
+        raise AssertionError(text)
+
+    monkeypatch.setattr(growth, "to_html", unexpected)
+    for end in range(1, len(more) + 1):
+        before = grown(before, text + more[:end], running=True)
+
+    assert list(before.blocks) == expected
 
 
 @pytest.mark.any_size

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from app.markdown.blocks import block
+from app.markdown.ends import End, end_of
 from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import longest, to_html
 from app.markdown.pieces import Piece, code_length, code_lines, ends_in_code, split, with_open_code_marked
@@ -14,6 +15,8 @@ from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
 _SETTLED_FROM = 500
+# In characters. A text that is not too intricate for its length is not so if it only goes on, up to this.
+_LONGEST_UNPARSED = 3_000
 # Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
 # same each time, nor for a text in steps as for the whole.
 _MOST_HIGHLIGHTED = 100_000
@@ -30,6 +33,8 @@ class Rendering:
     """Of the settled blocks together, in characters."""
     settled_code: int = 0
     """How much code that may be highlighted there is in them, in characters."""
+    end: End | None = None
+    """Where the text goes on, if that may take no parser."""
 
 
 NOTHING = Rendering()
@@ -40,6 +45,8 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 
     The blocks depend on the text, and on whether more of it is to come (`running`), and on nothing else.
     """
+    if running and before.end and (longer := _moved(before, before.end, text)):
+        return longer
     settled = before if text.startswith(before.settled_text) else NOTHING
     try:
         if len(text) > longest():
@@ -49,11 +56,20 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
         return Rendering(tuple(unformatted(clean(text))))
 
 
+def _moved(before: Rendering, end: End, text: str) -> Rendering | None:
+    """The rendering of a text that only goes on; None if there may be more in it."""
+    length = len(text) - len(before.settled_text)
+    if length > _LONGEST_UNPARSED or len(text) > longest() or not text.startswith(before.settled_text):
+        return None
+    moved = end.moved(before.blocks[-1], text[len(before.settled_text) :])
+    return replace(before, blocks=(*before.blocks[:-1], moved[0]), end=moved[1]) if moved else None
+
+
 def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     uncleaned = text[len(before.settled_text) :]
-    tail = clean(uncleaned)
-    is_clean = tail == uncleaned
-    tail = shielded(without_undecided_end(tail) if running else tail)
+    cleaned = clean(uncleaned)
+    decided = without_undecided_end(cleaned) if running else cleaned
+    tail = shielded(decided)
     pieces = _pieces(tail)
     defines = _has_definition(tail, pieces)
     if defines and "[" in before.settled_text:
@@ -64,8 +80,12 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     length = before.settled_length + sum(map(len, blocks))
     if len(blocks) < len(shown) or is_too_large(length, len(text)):
         raise TooIntricateError
-    known = replace(before, blocks=(*before.blocks[: before.settled], *blocks))
-    return known if defines or not is_clean else _with_more_settled(known, tail, pieces)
+    known = replace(before, blocks=(*before.blocks[: before.settled], *blocks), end=None)
+    if defines or cleaned != uncleaned:
+        return known
+    if running and blocks and shown is pieces and tail == decided:
+        known = replace(known, end=end_of(decided, pieces[-1], blocks[-1]))
+    return _with_more_settled(known, tail, pieces)
 
 
 def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:
@@ -80,12 +100,12 @@ def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> 
     """The same rendering, with as much of its tail settled as can be."""
     number, text = _settled_pieces(tail, pieces) if len(tail) >= _SETTLED_FROM else (0, "")
     settled = known.settled + number
-    return Rendering(
-        known.blocks,
-        settled,
-        known.settled_text + text,
-        known.settled_length + sum(map(len, known.blocks[known.settled : settled])),
-        known.settled_code + sum(code_length(piece.html) for piece in pieces[:number]),
+    return replace(
+        known,
+        settled=settled,
+        settled_text=known.settled_text + text,
+        settled_length=known.settled_length + sum(map(len, known.blocks[known.settled : settled])),
+        settled_code=known.settled_code + sum(code_length(piece.html) for piece in pieces[:number]),
     )
 
 
@@ -101,7 +121,7 @@ def _pieces(text: str) -> list[Piece]:
 def _as_they_will_read(text: str, pieces: Sequence[Piece], *, defines: bool) -> Sequence[Piece]:
     """The pieces, the last one with what it has begun brought to an end."""
     last = pieces[-1:]
-    if not last or not last[0].line or any(ends_in_code(piece) for piece in pieces[-2 if defines else -1 :]):
+    if not last or not last[0].line or ends_in_code(last[0]):
         return pieces
     if defines:
         # It may use what is defined elsewhere, and notes come behind it.
