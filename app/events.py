@@ -6,7 +6,7 @@ programs the position in its text, for our page that in its reasoning too (`Seen
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import aclosing
 from html import escape
 from time import monotonic as time
@@ -16,7 +16,7 @@ from sse_starlette import ServerSentEvent
 from app.answers import Leaving
 from app.fragments import step
 from app.reasoning import thought
-from app.renderings import shown
+from app.renderings import Shown, shown
 from app.states import Answer, Seen
 from app.streams import Events, EventStream
 
@@ -109,8 +109,8 @@ class _Page:
     def __init__(self, message_id: int) -> None:
         self._id = message_id
         self._seen: Seen | None = None
-        self._text: Sequence[str] | None = None
-        self._reasoning: Sequence[str] | None = None
+        self._text: Shown | None = None
+        self._reasoning: Shown | None = None
         # Not known of a page that comes back, so it is told once more.
         self._told_seconds = False
         self._told_waiting: str | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from app.renderings import block_id, is_long, shown_blocks
+from app.renderings import Shown, block_id, is_long, shown_now
 
 # A block reads in the direction of its own text, whatever stands in another.
 BLOCK = '<div class="block" dir="auto"'
@@ -68,13 +68,15 @@ def tip(place: str | int) -> str:
 
 
 async def step(
-    place: str, seen: Sequence[str] | None, text: str, *, running: bool, bare: bool = False
-) -> tuple[Sequence[str], str]:
-    """The blocks of a text now, and the `changes` to them; beside the event loop where it takes long."""
+    place: str, seen: Shown | None, text: str, *, running: bool, bare: bool = False
+) -> tuple[Shown, str]:
+    """What is shown of a text now, and the `changes` to that; beside the event loop where it takes long."""
 
-    def taken() -> tuple[Sequence[str], str]:
-        now = shown_blocks(place, text, running=running)
-        return now, changes(place, seen, now, bare=bare)
+    def taken() -> tuple[Shown, str]:
+        now = shown_now(place, text, running=running)
+        if now is seen:
+            return now, ""
+        return now, changes(place, seen.blocks if seen else None, now.blocks, bare=bare)
 
     return await asyncio.to_thread(taken) if is_long(place, text) else taken()
 

@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 from itertools import count
 from threading import Lock
+from weakref import WeakValueDictionary
 
 from app.markdown import NOTHING, Rendering, grown
 
 # In characters.
 _LONG = 8_000
-_REMEMBERED = 64
+_KEPT = 64
 # Only footnotes are written so.
 _REFERENCE = re.compile(r"<sup>(\d+)</sup>")
 _NOTE = re.compile(r'<li class="footnote">')
@@ -25,51 +26,18 @@ _TABLE = '<div class="table">'
 _REACHABLE_TABLE = '<div class="table" tabindex="0" role="group" aria-label="Table">'
 
 
-async def shown(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
-    """`shown_blocks`, beside the event loop where that takes long."""
-    if is_long(place, text):
-        return await asyncio.to_thread(shown_blocks, place, text, running=running)
-    return shown_blocks(place, text, running=running)
-
-
-def shown_blocks(place: str, text: str, *, running: bool = False) -> tuple[str, ...]:
-    """The rendered blocks of a text, with a copy button at each piece of code.
-
-    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
-    last at a place is remembered, so that all readers of an answer share one rendering, and only what
-    is new in it is rendered.
-    """
-    known = _latest.get(place, _Shown())
-    if (known.text, known.running) == (text, running):
-        return known.blocks
-    new = _Shown.after(known, place, text, running=running)
-    # Who comes back asks for what was shown earlier: that is not what will be asked for next.
-    if not known.text.startswith(text) or not running:
-        with _lock:
-            _latest.pop(place, None)
-            _latest[place] = new
-            if len(_latest) > _REMEMBERED:
-                del _latest[next(iter(_latest))]
-    return new.blocks
-
-
-def is_long(place: str, text: str) -> bool:
-    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
-    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
-    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """What was shown last at one place."""
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Shown:
+    """What is shown of a text at one place."""
 
     text: str = ""
     running: bool = False
     rendering: Rendering = NOTHING
     blocks: tuple[str, ...] = ()
+    """Rendered, with a copy button at each piece of code."""
 
     @classmethod
-    def after(cls, before: "_Shown", place: str, text: str, *, running: bool) -> "_Shown":
+    def after(cls, before: "Shown", place: str, text: str, *, running: bool) -> "Shown":
         """What is to be shown now, with the settled blocks as they were."""
         rendering = grown(before.rendering, text, running=running)
         kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
@@ -80,8 +48,48 @@ class _Shown:
         return cls(text, running, rendering, (*before.blocks[:kept], *new))
 
 
+async def shown(place: str, text: str, *, running: bool = False) -> Shown:
+    """`shown_now`, beside the event loop where that takes long."""
+    if is_long(place, text):
+        return await asyncio.to_thread(shown_now, place, text, running=running)
+    return shown_now(place, text, running=running)
+
+
+def shown_now(place: str, text: str, *, running: bool = False) -> Shown:
+    """What is to be shown of a text.
+
+    The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
+    last at a place is remembered for as long as any reader holds it, so that all readers of an answer share
+    one rendering, and only what is new in it is rendered.
+    """
+    if not text:
+        return _NOTHING
+    known = _latest.get(place, _NOTHING)
+    if (known.text, known.running) == (text, running):
+        return known
+    new = Shown.after(known, place, text, running=running)
+    # Who comes back asks for what was shown earlier: that is not what will be asked for next.
+    if not known.text.startswith(text) or not running:
+        with _lock:
+            _latest[place] = new
+            _kept.pop(place, None)
+            _kept[place] = new
+            if len(_kept) > _KEPT:
+                del _kept[next(iter(_kept))]
+    return new
+
+
+def is_long(place: str, text: str) -> bool:
+    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
+    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
+    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
+
+
+_NOTHING = Shown()
 # Threads may find one another's work there, or do it twice; what they find is never wrong.
-_latest: dict[str, _Shown] = {}
+_latest: WeakValueDictionary[str, Shown] = WeakValueDictionary()
+# The last ones, whoever holds them: readers may be on the way, as a page is followed by its stream.
+_kept: dict[str, Shown] = {}
 _lock = Lock()
 
 

@@ -150,4 +150,4 @@ async def _found(session: AsyncSession, user_id: int, messages: Sequence[Message
 
 
 async def _html(place: str, text: str, *, running: bool) -> Markup:
-    return page_blocks(place, await shown(place, text, running=running))
+    return page_blocks(place, (await shown(place, text, running=running)).blocks)

@@ -82,9 +82,9 @@ def _visible(start: int, count: int) -> list[bool]:
     What shows nothing is not sent to a page, so it has no lag.
     """
     from app.fragments import changes  # they take half a second to import: only where they are needed
-    from app.renderings import shown_blocks
+    from app.renderings import shown_now
 
-    shown = [shown_blocks(f"bench{start}", text, running=True) for text in _texts(start, count)]
+    shown = [shown_now(f"bench{start}", text, running=True).blocks for text in _texts(start, count)]
     return [bool(changes("1", before, now, bare=True)) for before, now in pairwise(shown)]
 
 

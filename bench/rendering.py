@@ -9,7 +9,7 @@ from sse_starlette import ServerSentEvent
 
 from app.fragments import changes, page_blocks
 from app.markdown import render
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 from bench.figures import Figure, Results
 from bench.options import Options
 from bench.text import SAMPLE, TOKENS, written
@@ -67,11 +67,10 @@ def measure(options: Options) -> Results:
 def flushes(text: str) -> Iterable[float]:
     """The seconds that each flush of the last characters takes: rendering, and what to send."""
     ends = range(len(text) - LAST, len(text), STEP)
-    shown_blocks("bench", text[: ends[0] - STEP], running=True)
-    before = shown_blocks("bench", text[: ends[0] - STEP], running=True)
+    before = shown_now("bench", text[: ends[0] - STEP], running=True).blocks
     for end in ends:
         start = perf_counter()
-        now = shown_blocks("bench", text[:end], running=True)
+        now = shown_now("bench", text[:end], running=True).blocks
         changes("bench", before, now, bare=True)
         yield perf_counter() - start
         before = now
@@ -80,7 +79,7 @@ def flushes(text: str) -> Iterable[float]:
 def events(text: str, step: int) -> Iterable[int]:
     """The size in bytes of each event of an answer."""
     ends = [*range(step, len(text), step), len(text)]
-    states = [shown_blocks("17", text[:end], running=end < len(text)) for end in (0, *ends)]
+    states = [shown_now("17", text[:end], running=end < len(text)).blocks for end in (0, *ends)]
     for end, (before, now) in zip(ends, pairwise(states), strict=True):
         if html := changes("17", before, now, bare=True):
             yield len(ServerSentEvent(html, id=str(end), sep="\n").encode())

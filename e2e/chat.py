@@ -3,7 +3,7 @@
 from bs4 import BeautifulSoup
 from playwright.sync_api import Locator, Page, expect
 
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 
 
 class Chat:
@@ -86,7 +86,7 @@ class Chat:
         self.expect_complete()
         place = (self.answer.get_attribute("id") or "").removeprefix("message-")
         shown: list[str] = self.text.evaluate("prose => [...prose.children].map(block => block.innerHTML)")
-        assert [normal(html) for html in shown] == [normal(html) for html in shown_blocks(place, text)]
+        assert [normal(html) for html in shown] == [normal(html) for html in shown_now(place, text).blocks]
 
 
 def normal(html: str) -> str:

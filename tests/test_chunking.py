@@ -8,7 +8,7 @@ import pytest
 from app.fragments import changes, page_blocks
 from app.growing import GrowingAnswer
 from app.markdown import NOTHING, grown, growth, render
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 from tests.specifications import examples
 from tests.test_fragments import Page, parsed, shown_in, whole
 
@@ -33,9 +33,9 @@ def together(batch: list[str], seed: int) -> Iterator[str]:
 @pytest.mark.parametrize("batch", BATCHES, ids=range(16))
 def test_what_is_sent_adds_up_to_the_whole(batch: list[str]) -> None:
     for seed, text in enumerate([*batch, *together(batch, 1), EMOJI * 2]):
-        page, before = Page(), shown_blocks("7", "", running=True)
+        page, before = Page(), shown_now("7", "", running=True).blocks
         for cut in cuts(text, seed):
-            now = shown_blocks("7", text[:cut], running=cut < len(text))
+            now = shown_now("7", text[:cut], running=cut < len(text)).blocks
             page.apply(changes("7", before, now, bare=True))
             before = now
 
@@ -47,9 +47,9 @@ def test_who_comes_back_at_any_position_is_sent_what_is_missing(batch: list[str]
     for seed, text in enumerate([*batch, EMOJI]):
         for position in cuts(text, seed, 2):
             # What the page has is what a page is given that is loaded in the middle.
-            had = shown_blocks("7", text[:position], running=True)
+            had = shown_now("7", text[:position], running=True).blocks
             page = Page(page_blocks("7", had))
-            page.apply(changes("7", had, shown_blocks("7", text), bare=True))
+            page.apply(changes("7", had, shown_now("7", text).blocks, bare=True))
 
             assert page.html == whole(text), (text, position)
 
@@ -59,9 +59,9 @@ def test_a_page_that_only_grows_ends_as_the_whole(batch: list[str]) -> None:
     for seed, text in enumerate([*batch, *together(batch, 2)]):
         growing = GrowingAnswer()
         ends = cuts(text, seed)
-        sent = [growing.advance(shown_blocks("7", text[:end], running=end < len(text))) for end in ends]
+        sent = [growing.advance(shown_now("7", text[:end], running=end < len(text)).blocks) for end in ends]
 
-        shown = [parsed(html).decode_contents() for html in shown_blocks("7", text)]
+        shown = [parsed(html).decode_contents() for html in shown_now("7", text).blocks]
         assert shown_in("".join(sent) + growing.end()) == shown, text
 
 

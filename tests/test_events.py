@@ -13,7 +13,7 @@ from app.events import fragment_events, text_events
 from app.fragments import page_blocks
 from app.growing import GrowingPage
 from app.reasoning import thought
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 from app.states import Answer, Seen
 from tests.test_fragments import DOCUMENTS, Page, parsed, shown_in
 
@@ -39,8 +39,8 @@ class Reader(Page):
 
 
 def page_of(text: str, reasoning: str, seconds: float | None, *, running: bool) -> str:
-    blocks = page_blocks("7", shown_blocks("7", text, running=running))
-    thoughts = page_blocks("7r", shown_blocks("7r", reasoning, running=running and not text))
+    blocks = page_blocks("7", shown_now("7", text, running=running).blocks)
+    thoughts = page_blocks("7r", shown_now("7r", reasoning, running=running and not text).blocks)
     return (
         f'<p id="message-7-thought">{thought(seconds, running=True)}</p>'
         f'<div id="message-7r-blocks">{thoughts}</div><div id="message-7-blocks">{blocks}</div>'
@@ -215,8 +215,8 @@ def test_a_page_that_only_grows_shows_the_reasoning_and_then_the_text(
     known: tuple[str, ...] = ()
     begun = False
     for state in states:
-        blocks = shown_blocks("7", state.text, running=state.running)
-        thoughts = shown_blocks("7r", state.reasoning, running=state.thinking)
+        blocks = shown_now("7", state.text, running=state.running).blocks
+        thoughts = shown_now("7r", state.reasoning, running=state.thinking).blocks
         sent += growing.advance(blocks, thoughts, thought(state.reasoning_seconds, running=state.running))
         known, begun = (known if begun else thoughts), begun or bool(blocks)
     sent += growing.end()
@@ -224,7 +224,7 @@ def test_a_page_that_only_grows_shows_the_reasoning_and_then_the_text(
     soup = parsed(sent)
     folded = soup.select(".thinking")
     inner = "".join(part.extract().decode_contents() for part in folded)
-    assert shown_in(str(soup)) == [str(parsed(html)) for html in shown_blocks("7", text)]
+    assert shown_in(str(soup)) == [str(parsed(html)) for html in shown_now("7", text).blocks]
     without_words, _, words = inner.partition('<span slot="thought">')
     assert shown_in(without_words) == [str(parsed(html)) for html in known]
     assert words in ("", "Thought for 3 seconds</span>")

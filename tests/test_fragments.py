@@ -1,6 +1,8 @@
 """Fragments: however an answer is cut, what is sent adds up to the whole."""
 
+import gc
 import re
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +14,7 @@ from app import renderings
 from app.fragments import changes, is_balanced, page_blocks, tip
 from app.growing import GrowingAnswer
 from app.markdown import Rendering, grown
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap=(\w+)>(.*?)</hx-partial>', re.DOTALL)
 
@@ -84,11 +86,11 @@ class Page:
 
 
 def blocks(text: str) -> str:
-    return page_blocks("7", shown_blocks("7", text))
+    return page_blocks("7", shown_now("7", text).blocks)
 
 
 def step(seen: str, now: str) -> str:
-    return changes("7", shown_blocks("7", seen), shown_blocks("7", now), bare=True)
+    return changes("7", shown_now("7", seen).blocks, shown_now("7", now).blocks, bare=True)
 
 
 def whole(text: str) -> str:
@@ -113,7 +115,7 @@ def test_a_page_of_unknown_state_is_set_right(before: str, text: str) -> None:
     page = Page()
     page.apply(step("", before))
 
-    page.apply(changes("7", None, shown_blocks("7", text)))
+    page.apply(changes("7", None, shown_now("7", text).blocks))
 
     assert page.html == whole(text)
 
@@ -124,9 +126,9 @@ def test_a_page_that_only_grows_shows_the_whole_in_the_end(text: str, cuts: list
     growing = GrowingAnswer()
     cuts = [*sorted({cut for cut in cuts if cut < len(text)}), len(text)]
 
-    sent = "".join(growing.advance(shown_blocks("7", text[:cut])) for cut in cuts) + growing.end()
+    sent = "".join(growing.advance(shown_now("7", text[:cut]).blocks) for cut in cuts) + growing.end()
 
-    assert shown_in(sent) == [str(parsed(html)) for html in shown_blocks("7", text)]
+    assert shown_in(sent) == [str(parsed(html)) for html in shown_now("7", text).blocks]
 
 
 def shown_in(sent: str) -> list[str]:
@@ -218,7 +220,9 @@ def test_a_formatted_answer_is_sent_as_small_changes(text: str) -> None:
 
 def test_what_is_nested_deep_is_sent_as_one_piece_from_some_depth_on() -> None:
     text = "> " * 97 + "$a$ " * 25_000
-    sent = PARTIAL.findall(changes("7", shown_blocks("7", text), shown_blocks("7", text[:-8] + "*b*")))
+    sent = PARTIAL.findall(
+        changes("7", shown_now("7", text).blocks, shown_now("7", text[:-8] + "*b*").blocks)
+    )
 
     assert [(target.count(">"), swap) for target, swap, _ in sent] == [(12, "innerMorph")]
 
@@ -249,8 +253,8 @@ BEFORE = "One *word*.\n\n```py\nx = 1\n```\n\nTwo, [see].\n\n"
 def test_what_the_language_makes_change_changes_and_nothing_else(
     seen: str, added: str, changed: set[str]
 ) -> None:
-    before = shown_blocks("7", BEFORE + seen, running=True)
-    after = shown_blocks("7", BEFORE + seen + added, running=True)
+    before = shown_now("7", BEFORE + seen, running=True).blocks
+    after = shown_now("7", BEFORE + seen + added, running=True).blocks
 
     sent = changes("7", before, after)
 
@@ -277,23 +281,51 @@ def test_a_footnote_is_reached_by_its_number() -> None:
 
 def test_who_comes_back_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "Some words.\n\n" * 2_000
-    now = shown_blocks("8", text, running=True)
+    now = shown_now("8", text, running=True).blocks
+    shown_now("8", text[:9_000], running=True)
+    rendered = watch_rendering(monkeypatch)
+
+    assert shown_now("8", text + "More.", running=True).blocks[: len(now)] == now
+    assert rendered[0] < 5_000
+
+
+def test_however_many_answers_are_read_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Some words.\n\n" * 100
+    held = [shown_now(f"m{number}", text, running=True) for number in range(300)]
+    rendered = watch_rendering(monkeypatch)
+
+    for number in range(300):
+        shown_now(f"m{number}", text + "More.", running=True)
+
+    assert len(held) == len(rendered) == 300
+    assert max(rendered) < 100
+
+
+def test_what_nobody_reads_is_let_go() -> None:
+    first = weakref.ref(shown_now("n", "Some words.", running=True))
+    for number in range(100):
+        shown_now(f"n{number}", "Some words.", running=True)
+
+    gc.collect()
+
+    assert first() is None
+
+
+def watch_rendering(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters are looked at for each rendering from now on."""
     rendered: list[int] = []
 
     def watched(before: Rendering, text: str, *, running: bool) -> Rendering:
         rendered.append(len(text) - len(before.settled_text))
         return grown(before, text, running=running)
 
-    shown_blocks("8", text[:9_000], running=True)
     monkeypatch.setattr(renderings, "grown", watched)
-
-    assert shown_blocks("8", text + "More.", running=True)[: len(now)] == now
-    assert rendered[0] < 5_000
+    return rendered
 
 
 def test_many_threads_may_ask_at_once() -> None:
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda n: shown_blocks(f"t{n % 150}", f"*{n}*"), range(3_000)))
+        found = list(threads.map(lambda n: shown_now(f"t{n % 150}", f"*{n}*").blocks, range(3_000)))
 
     assert found == [(f"<p><em>{n}</em></p>",) for n in range(3_000)]
 

@@ -8,7 +8,7 @@ import pytest
 from app.fragments import changes
 from app.growing import SUPERSEDED, GrowingAnswer
 from app.markdown import render
-from app.renderings import shown_blocks
+from app.renderings import shown_now
 from tests.hostile import DISGUISES, FAMILIES, PLACES, everything, family, placed
 from tests.rendered import Page, prefixes
 
@@ -88,7 +88,7 @@ def test_nothing_gets_out_at_any_moment_of_a_stream(name: str) -> None:
         seen: tuple[str, ...] = ()
         growing, reader = GrowingAnswer(), Growing()
         for prefix in prefixes(text, 1):
-            now = shown_blocks("7", prefix, running=prefix != text)
+            now = shown_now("7", prefix, running=prefix != text).blocks
             reader.add(growing.advance(now))
             check_fragments(changes("7", seen, now))
             check_fragments(changes("7", seen, now, bare=True))

@@ -89,7 +89,7 @@ async def _growing_page(
                 text = await shown(f"{message_id}", state.text, running=state.running)
                 reasoning = await shown(f"{message_id}r", state.reasoning, running=state.thinking)
                 words = thought(state.reasoning_seconds, running=state.running)
-                if html := growing.advance(text, reasoning, words):
+                if html := growing.advance(text.blocks, reasoning.blocks, words):
                     yield html
     except answers.Leaving:
         yield growing.end()
