@@ -24,9 +24,9 @@ from app.wakeups import WakeUps
 
 FLUSH_SECONDS = 0.05
 """Between two transactions, for a single answer."""
-MORE_SECONDS = 0.0005
+MORE_SECONDS = 0.00075
 """More for each answer: what a transaction costs for one is shared by more tokens then, and few notice."""
-ENOUGH_SECONDS = 10.0
+ENOUGH_SECONDS = 12.5
 """Times the answers that run, at most: so many share enough, and have a longer way to their readers."""
 LEAST_SECONDS = 0.02
 
