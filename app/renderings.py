@@ -40,10 +40,12 @@ class Shown:
     def after(cls, before: "Shown", place: str, text: str, *, running: bool) -> "Shown":
         """What is to be shown now, with the settled blocks as they were."""
         rendering = grown(before.rendering, text, running=running)
+        old = before.rendering.blocks
         kept = before.rendering.settled if text.startswith(before.rendering.settled_text) else 0
         kept = min(kept, rendering.settled)
         new = (
-            _with_controls(place, number, html) for number, html in enumerate(rendering.blocks[kept:], kept)
+            before.blocks[number] if html in old[number : number + 1] else _with_controls(place, number, html)
+            for number, html in enumerate(rendering.blocks[kept:], kept)
         )
         return cls(text, running, rendering, (*before.blocks[:kept], *new))
 

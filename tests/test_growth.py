@@ -132,6 +132,7 @@ def test_words_are_shown_where_they_belong_however_the_text_goes_on(text: str, l
         "a x[a](foo bar) b",
         "and\n$$\n- b c\n\nd",
         "- a\n$$\n (b c\n   # d e\n\n f",
+        " x,|---|---|\n``\n---\n t",
         "[foo\n```py\nbar]: baz\n```\n\nfoo [foo\nbar]",
         "> ```\n> aaa\n\nb,[foo][ref\\[]\n\n[ref\\[]: /uri\n#",
     ],
@@ -205,14 +206,20 @@ def test_brackets_in_code_define_nothing() -> None:
     assert grown(NOTHING, text, running=True).settled == 3
 
 
-def test_settled_blocks_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    parsed: list[int] = []
+def parsed_from_now_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that the parser is given."""
+    parsed: list[str] = []
 
     def watched(text: str) -> str:
-        parsed.append(len(text))
+        parsed.append(text)
         return to_html(text)
 
     monkeypatch.setattr(growth, "to_html", watched)
+    return parsed
+
+
+def test_settled_blocks_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = parsed_from_now_on(monkeypatch)
     rendering = grown(NOTHING, PARAGRAPHS, running=True)
     parsed.clear()
 
@@ -220,7 +227,24 @@ def test_settled_blocks_are_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
         rendering = grown(rendering, PARAGRAPHS + PARAGRAPHS[:step], running=True)
 
     assert len(PARAGRAPHS) > 64_000
-    assert max(parsed) < 6_000
+    assert max(map(len, parsed)) < 6_000
+
+
+def test_of_a_line_that_goes_on_only_its_own_piece_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, more = (
+        "Words.\n\n- one\n- two\n\n## Part\n\nSome *more",
+        "* of `them` and [a link](https://a.example).",
+    )
+    parsed = parsed_from_now_on(monkeypatch)
+    rendering = grown(NOTHING, begun, running=True)
+    assert max(map(len, parsed)) == len(begun)
+    parsed.clear()
+
+    for end in range(1, len(more) + 1):
+        rendering = grown(rendering, begun + more[:end], running=True)
+
+    assert parsed
+    assert all(source.startswith("Some *more") for source in parsed)
 
 
 def test_settled_blocks_stay_the_same_objects() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from app.markdown.blocks import block
 from app.markdown.ends import End, end_of
@@ -22,8 +22,20 @@ _LONGEST_UNPARSED = 3_000
 _MOST_HIGHLIGHTED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class _Last(NamedTuple):
+    """The last piece of an unsettled text that is shown to its end, if its last line can go on within it."""
+
+    text: str
+    """All of the unsettled text."""
+    begin: int
+    """Where the piece begins in it."""
+    number: int
+    """Of the piece's block."""
+    code: int
+    """How much code that may be highlighted there is before it, in characters."""
+
+
+class Rendering(NamedTuple):
     """A text's blocks. The first ones, those of the settled text, are settled: they stay."""
 
     blocks: tuple[str, ...] = ()
@@ -35,6 +47,8 @@ class Rendering:
     """How much code that may be highlighted there is in them, in characters."""
     end: End | None = None
     """Where the text goes on, if that may take no parser."""
+    last: _Last | None = None
+    """What the parser has to see of the text when its last line goes on, if that is not all."""
 
 
 NOTHING = Rendering()
@@ -45,7 +59,7 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 
     The blocks depend on the text, and on whether more of it is to come (`running`), and on nothing else.
     """
-    if running and before.end and (longer := _moved(before, before.end, text)):
+    if running and (longer := _moved(before, text) or _lengthened(before, text)):
         return longer
     settled = before if text.startswith(before.settled_text) else NOTHING
     try:
@@ -56,13 +70,48 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
         return Rendering(tuple(unformatted(clean(text))))
 
 
-def _moved(before: Rendering, end: End, text: str) -> Rendering | None:
+def _moved(before: Rendering, text: str) -> Rendering | None:
     """The rendering of a text that only goes on; None if there may be more in it."""
+    if not before.end or (tail := _short_tail(before, text)) is None:
+        return None
+    moved = before.end.moved(before.blocks[-1], tail)
+    return before._replace(blocks=(*before.blocks[:-1], moved[0]), end=moved[1]) if moved else None
+
+
+def _lengthened(before: Rendering, text: str) -> Rendering | None:
+    """The rendering of a text of which only the last line goes on; None if that may change other pieces."""
+    last = before.last
+    if not last or (tail := _short_tail(before, text)) is None or not tail.startswith(last.text):
+        return None
+    more = tail[len(last.text) :]
+    # A new line may begin anything, HTML may end the piece, what is defined may be meant elsewhere.
+    defines = "]:" in tail[len(last.text) - 1 :]
+    if "\n" in more or "<" in tail[last.begin :] or defines or clean(more) != more:
+        return None
+    if without_undecided_end(tail) != tail or shielded(tail) != tail or is_too_intricate(tail):
+        return None
+    source = tail[last.begin :]
+    complete = completed(source)
+    pieces = _pieces(complete)
+    blocks = [html for html in _blocks(pieces, last.code) if html]
+    if not blocks or len(blocks) < len(pieces) or ends_in_code(pieces[-1]):
+        return None
+    all_blocks = (*before.blocks[: last.number], *blocks)
+    if is_too_large(before.settled_length + sum(map(len, all_blocks[before.settled :])), len(text)):
+        return None
+    return before._replace(
+        blocks=all_blocks,
+        end=end_of(tail, pieces[-1], blocks[-1]) if complete == source else None,
+        last=last._replace(text=tail) if len(pieces) == 1 else None,
+    )
+
+
+def _short_tail(before: Rendering, text: str) -> str | None:
+    """What a text has behind the settled one, if that may be looked at by itself."""
     length = len(text) - len(before.settled_text)
     if length > _LONGEST_UNPARSED or len(text) > longest() or not text.startswith(before.settled_text):
         return None
-    moved = end.moved(before.blocks[-1], text[len(before.settled_text) :])
-    return replace(before, blocks=(*before.blocks[:-1], moved[0]), end=moved[1]) if moved else None
+    return text[len(before.settled_text) :]
 
 
 def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
@@ -80,12 +129,22 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     length = before.settled_length + sum(map(len, blocks))
     if len(blocks) < len(shown) or is_too_large(length, len(text)):
         raise TooIntricateError
-    known = replace(before, blocks=(*before.blocks[: before.settled], *blocks), end=None)
+    known = before._replace(blocks=(*before.blocks[: before.settled], *blocks), end=None, last=None)
     if defines or cleaned != uncleaned:
         return known
-    if running and blocks and shown is pieces and tail == decided:
-        known = replace(known, end=end_of(decided, pieces[-1], blocks[-1]))
+    if running and blocks and tail == decided:
+        end = end_of(tail, pieces[-1], blocks[-1]) if shown is pieces else None
+        known = known._replace(end=end, last=_last(known, tail, pieces) if tail == cleaned else None)
     return _with_more_settled(known, tail, pieces)
+
+
+def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> _Last | None:
+    line = pieces[-1].line
+    if not line or ends_in_code(pieces[-1]) or tail.endswith("\n"):
+        return None
+    begin = len(tail) - len("\n".join(tail.split("\n")[line - 1 :]))
+    code = known.settled_code + sum(code_length(piece.html) for piece in pieces[:-1])
+    return _Last(tail, begin, known.settled + len(pieces) - 1, code) if tail[begin] != "\ufeff" else None
 
 
 def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:
@@ -99,13 +158,17 @@ def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:
 def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> Rendering:
     """The same rendering, with as much of its tail settled as can be."""
     number, text = _settled_pieces(tail, pieces) if len(tail) >= _SETTLED_FROM else (0, "")
+    if not number:
+        return known
     settled = known.settled + number
-    return replace(
-        known,
+    end, last, length = known.end, known.last, len(text)
+    return known._replace(
         settled=settled,
         settled_text=known.settled_text + text,
         settled_length=known.settled_length + sum(map(len, known.blocks[known.settled : settled])),
         settled_code=known.settled_code + sum(code_length(piece.html) for piece in pieces[:number]),
+        end=end._replace(text=end.text[length:]) if end else None,
+        last=last._replace(text=last.text[length:], begin=last.begin - length) if last else None,
     )
 
 
