@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).parent.parent / "static"
+# htmx comes with its extensions or not at all: without hx-csp it would heed attributes that bear no nonce.
+JOINED = {"chat.css": "css/", "htmx.js": "htmx/"}
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -25,8 +27,8 @@ class _File:
 class StaticFiles:
     """An ASGI application over a folder.
 
-    Each file is served as `name.HASH.ext`, an address that changes with its content. The stylesheets
-    `css/*.css` are served joined, in the order of their names, as `chat.css`.
+    Each file is served as `name.HASH.ext`, an address that changes with its content. What `JOINED` names is
+    served as one file: the files of a folder, as they are, in the order of their names.
     """
 
     def __init__(self, folder: Path = STATIC, prefix: str = "/static") -> None:
@@ -35,8 +37,10 @@ class StaticFiles:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.suffix != ".toml"
         }
-        styles = [contents.pop(name) for name in sorted(contents) if name.startswith("css/")]
-        contents["chat.css"] = b"\n".join(styles)
+        for joined, parts in JOINED.items():
+            contents[joined] = b"\n".join(
+                contents.pop(name) for name in sorted(contents) if name.startswith(parts)
+            )
         self._prefix = prefix
         self._names = {name: _hashed(name, content) for name, content in contents.items()}
         self._files = {self._names[name]: _file(name, content) for name, content in contents.items()}

@@ -5,7 +5,7 @@ import statistics
 from playwright.sync_api import Page
 
 from bench.browser import Watched, chromium, tab
-from bench.figures import Figure, Results
+from bench.figures import Figure, Goal, Results
 from bench.options import Options
 from bench.places import ENDING, OURS, PLAIN, ours, plain, send, write
 from bench.upstream import Upstream
@@ -18,19 +18,23 @@ TOKENS = 3
 THINKING_SECONDS = 0.3
 """How long the model takes for its first token: by then the page's stream is connected."""
 
-OWN = "article.prompt"
+OWN = "article.prompt, .hx-pending"
+"""Ours is shown while it is being sent, the baseline's when it was taken."""
+STORED = "article.prompt"
 WORD = ".answer .text:not(:empty), .answer .block:not(:empty)"
 
 FIGURES = (
     Figure("own message", "ms"),
+    Figure("the same, stored", "ms"),
     Figure("first word", "ms"),
     Figure("end", "ms"),
 )
+GOALS = (Goal(CASE, OURS, "own message", 15),)
 
 
 def measure(options: Options) -> Results:
     """Both in turns, several times a round; a round's value is their median."""
-    results = Results(NAME, "Latency in a page: until something is to be seen", (PLAIN,), FIGURES)
+    results = Results(NAME, "Latency in a page: until something is to be seen", (PLAIN,), FIGURES, GOALS)
     with Upstream() as upstream, chromium() as browser:
         upstream.say(rate=RATE, delay=THINKING_SECONDS, count=TOKENS, together=1)
         for number in range(options.rounds):
@@ -43,11 +47,11 @@ def measure(options: Options) -> Results:
 
 
 def _measured(page: Page, upstream: Upstream) -> dict[str, float]:
-    own, word, end = [], [], []
+    own, stored, word, end = [], [], [], []
     with Watched(page) as watched:
         for number in range(REPEATS):
             write(page, f"Hi {number}")
-            for name, selector in (("own", OWN), ("word", WORD), ("end", ENDING)):
+            for name, selector in (("own", OWN), ("stored", STORED), ("word", WORD), ("end", ENDING)):
                 watched.expect(f"{name} {number}", selector)
             watched.mark_next(f"submit {number}", "submit")
             send(page)
@@ -56,7 +60,8 @@ def _measured(page: Page, upstream: Upstream) -> dict[str, float]:
     for number in range(REPEATS):
         sent = records[f"Hi {number}"].sent
         own.append(marks[f"own {number}"] - marks[f"submit {number}"])
+        stored.append(marks[f"stored {number}"] - marks[f"submit {number}"])
         word.append(marks[f"word {number}"] - sent[0])
         end.append(marks[f"end {number}"] - sent[-1])
-    found = {"own message": own, "first word": word, "end": end}
+    found = {"own message": own, "the same, stored": stored, "first word": word, "end": end}
     return {name: statistics.median(values) * 1e3 for name, values in found.items()}

@@ -8,7 +8,7 @@ from playwright.sync_api import Request
 from e2e.server import Server
 from tests.upstream import Pause, Upstream
 
-FIRST_VISIT_BYTES, FIRST_VISIT_REQUESTS = 30_000, 7
+FIRST_VISIT_BYTES, FIRST_VISIT_REQUESTS = 30_000, 5
 ANSWER_BYTES = 100_000
 
 

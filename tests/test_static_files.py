@@ -6,7 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.static_files import StaticFiles
+from app.static_files import STATIC, StaticFiles
+
+HTMX = ("htmx", "hx-csp", "hx-pending", "hx-sse")
 
 
 def test_the_address_changes_with_the_content(tmp_path: Path) -> None:
@@ -30,9 +32,15 @@ def test_stylesheets_are_joined_in_the_order_of_their_names(tmp_path: Path) -> N
         static.url("css/a.css")
 
 
+def test_htmx_and_its_extensions_are_one_file_htmx_first_each_part_as_it_was_vendored() -> None:
+    parts = [(STATIC / "htmx" / f"{name}.min.js").read_bytes() for name in HTMX]
+
+    assert StaticFiles().read("htmx.js") == b"\n".join(parts)
+
+
 async def test_a_file_is_compressed_and_kept_for_good(client: httpx2.AsyncClient) -> None:
     page = await client.get("/", headers={"Accept": "text/html"})
-    (address,) = re.findall(r'src="(/static/htmx/htmx\.min\.[^"]+)"', page.text)
+    (address,) = re.findall(r'src="(/static/htmx\.[^"]+)"', page.text)
 
     plain = await client.get(address, headers={"Accept-Encoding": "identity"})
     compressed = await client.get(address, headers={"Accept-Encoding": "gzip"})
