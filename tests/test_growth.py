@@ -109,6 +109,7 @@ def test_in_steps_it_is_the_same_as_at_once(text: str, cuts: list[int], running:
 
 
 @pytest.mark.any_size
+@pytest.mark.usefixtures("parser")
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(WORDS + MARKS)), max_size=25).map("".join),
@@ -119,11 +120,13 @@ def test_words_are_shown_where_they_belong_however_the_text_goes_on(text: str, l
 
 
 @pytest.mark.any_size
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(
     "text",
     [
         "* <div> x, 42 and ",
         "\n  ```py\n  see\n   more",
+        "the)foo\n  ```py\none\n\tw\n w",
         "foo bar's\n    [ 42 x,]: more",
         "- c\n\n\n      d\n\ne",
         "> 1. a\n> 1 b\n>  1. c",

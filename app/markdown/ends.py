@@ -46,7 +46,11 @@ def end_of(text: str, piece: Piece, block: str) -> End | None:
 
     For a text that is shown just as it is, with nothing in its last piece left open but code.
     """
-    return _end_of_code(text, block) if _OPEN_CODE.match(piece.html) else _end_of_words(text, block)
+    return (
+        _end_of_code(text, piece, block)
+        if piece.html.startswith("<pre open ")
+        else _end_of_words(text, block)
+    )
 
 
 def _end_of_words(text: str, block: str) -> End | None:
@@ -62,9 +66,12 @@ def _end_of_words(text: str, block: str) -> End | None:
     return End(text, tags.start(), is_code=False)
 
 
-def _end_of_code(text: str, block: str) -> End | None:
-    last_line = text[text.rfind("\n") + 1 :]
-    if (last_line and not _CODE_LINE.match(last_line)) or not block.endswith(_CLOSED_CODE):
+def _end_of_code(text: str, piece: Piece, block: str) -> End | None:
+    lines = text.split("\n")
+    # Of code whose first line is indented, the others lose as much.
+    if not lines[piece.line - 1].startswith(("```", "~~~")) or not block.endswith(_CLOSED_CODE):
+        return None
+    if lines[-1] and not _CODE_LINE.match(lines[-1]):
         return None
     return End(text, len(block) - len(_CLOSED_CODE), is_code=True)
 
@@ -78,8 +85,6 @@ _LAST_WORD = re.compile(r" \(?([^\W\d_][^\W_]*+(?:[’'-][^\W_]++)*+[,.;:!?’'-
 _CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]++>)++\Z")
 # Code, tables, footnotes, and text that was HTML.
 _NO_WORDS = re.compile(r"<(?:div|pre|section)\b")
-# Of code whose first line is indented, the others lose as much.
-_OPEN_CODE = re.compile(r'<pre open data-sourcepos="\d+:1-')
 _CLOSED_CODE = "</code></pre></div>"
 # A line that begins with what neither ends code nor waits for what is to come (`without_undecided_end`).
 _CODE_LINE = re.compile(r"""[ \t]*+[A-Za-z"'(){}\]@/\\<&%!?.,;^][\t -~]*+""")
