@@ -53,8 +53,15 @@ def end_of(text: str, piece: Piece, block: str) -> End | None:
     )
 
 
+def has_odd_blanks(text: str) -> bool:
+    """Whether there are blanks in the last line that parsers do not agree about, and may change their minds."""
+    return _ODD_BLANK.search(text, text.rfind("\n") + 1) is not None
+
+
 def _end_of_words(text: str, block: str) -> End | None:
     text = text.rstrip(" \n")
+    if has_odd_blanks(text):
+        return None
     last_line = text[text.rfind("\n") + 1 :]
     word = _LAST_WORD.search(last_line)
     # A table's row may have too many cells, which are not shown; what may be HTML is shown with its blanks.
@@ -82,6 +89,7 @@ _MORE_WORDS = re.compile(
 )
 # Behind a space, so it is not what the line begins with; and no number, which might begin a list.
 _LAST_WORD = re.compile(r" \(?([^\W\d_][^\W_]*+(?:[’'-][^\W_]++)*+[,.;:!?’'-]?)\Z")
+_ODD_BLANK = re.compile(r"[^\S \t\n]")
 _CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]++>)++\Z")
 # Code, tables, footnotes, and text that was HTML.
 _NO_WORDS = re.compile(r"<(?:div|pre|section)\b")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from app.markdown.blocks import block
-from app.markdown.ends import End, end_of
+from app.markdown.ends import End, end_of, has_odd_blanks
 from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import longest, to_html
 from app.markdown.pieces import Piece, code_length, code_lines, ends_in_code, split, with_open_code_marked
@@ -139,12 +139,16 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 
 
 def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> _Last | None:
-    line = pieces[-1].line
-    if not line or ends_in_code(pieces[-1]) or tail.endswith("\n"):
+    last = pieces[-1]
+    if not last.line or ends_in_code(last) or tail.endswith("\n") or has_odd_blanks(tail):
         return None
-    begin = len(tail) - len("\n".join(tail.split("\n")[line - 1 :]))
+    begin = len(tail) - len("\n".join(tail.split("\n")[last.line - 1 :]))
+    # By itself it might be something else: also a table's head, which can be a line of a paragraph.
+    is_of_paragraph = last.html.startswith("<table") and begin > 1 and tail[begin - 2 : begin] != "\n\n"
+    if is_of_paragraph or tail[begin] in " \t\ufeff":
+        return None
     code = known.settled_code + sum(code_length(piece.html) for piece in pieces[:-1])
-    return _Last(tail, begin, known.settled + len(pieces) - 1, code) if tail[begin] != "\ufeff" else None
+    return _Last(tail, begin, known.settled + len(pieces) - 1, code)
 
 
 def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:
