@@ -54,7 +54,7 @@ def end_of(text: str, piece: Piece, block: str) -> End | None:
 
 
 def has_odd_blanks(text: str) -> bool:
-    """Whether there are blanks in the last line that parsers do not agree about, and may change their minds."""
+    """Whether there are blanks in the last line about which parsers differ, and may change their minds."""
     return _ODD_BLANK.search(text, text.rfind("\n") + 1) is not None
 
 
