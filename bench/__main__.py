@@ -1,10 +1,12 @@
-"""`python -m bench`: every measurement, into docs/performance.md and bench/results.json; or one, printed.
+"""`python -m bench`: every measurement, into docs/performance.md and bench/results.json; or some, printed.
 
 python -m bench capacity --streams 100 --store sqlite
+python -m bench latency page --write
 """
 
 import argparse
 import os
+from dataclasses import replace
 from time import monotonic
 
 from bench import (
@@ -54,20 +56,23 @@ def main() -> None:
     parser.add_argument("--store", choices=("sqlite", "postgres"), nargs="+", default=())
     parser.add_argument("--processes", type=int, nargs="+", default=())
     parser.add_argument("--dry", action="store_true", help="write nothing down")
+    parser.add_argument(
+        "--write", action="store_true", help="write down those that are named, beside the others"
+    )
     given = parser.parse_args()
     if unknown := set(given.measurements) - MEASUREMENTS.keys():
         parser.error(f"no such measurement: {', '.join(unknown)}")
     options = Options(
         given.rounds, given.seconds, tuple(given.streams), tuple(given.store), tuple(given.processes)
     )
-    described, every = machine.described(), []
+    every = []
     for name in given.measurements or MEASUREMENTS:
-        began = monotonic()
-        every.append(MEASUREMENTS[name](options))
+        began, described = monotonic(), machine.described()
+        every.append(replace(MEASUREMENTS[name](options), machine=described))
         print(f"{name}: {monotonic() - began:.0f} s", flush=True)
-    print(report.told(described, every))
-    if not given.measurements and not given.dry:
-        report.written(described, every)
+    print(report.told(every))
+    if given.write or not (given.dry or given.measurements):
+        report.written(every)
         simulation.main([])
 
 

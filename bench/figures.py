@@ -65,6 +65,8 @@ class Results:
     figures: Sequence[Figure]
     goals: Sequence[Goal] = ()
     values: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    machine: Mapping[str, str] = field(default_factory=dict)
+    """What was measured on, and when."""
 
     def add(self, case: str, who: str, found: Mapping[str, float]) -> None:
         """Take down what a round has found."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from bench.figures import Figure, Goal, Results
@@ -12,10 +13,19 @@ JSON = ROOT / "bench" / "results.json"
 NAME = "figures"
 
 
-def written(machine: Mapping[str, str], every: Sequence[Results]) -> None:
-    """Write both."""
-    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), NAME, told(machine, every)))
-    JSON.write_text(json.dumps(documented(machine, every), indent=1) + "\n")
+def written(found: Sequence[Results]) -> None:
+    """Write both; what was written down before and is not measured now stays, where it was."""
+    before = known() if JSON.exists() else []
+    new = {results.name: results for results in found}
+    every = [new.pop(results.name, results) for results in before]
+    every += new.values()
+    DOCUMENT.write_text(replaced(DOCUMENT.read_text(), NAME, told(every)))
+    JSON.write_text(json.dumps({"measurements": list(map(_documented, every))}, indent=1) + "\n")
+
+
+def known() -> list[Results]:
+    """What was written down last."""
+    return [_read(document) for document in json.loads(JSON.read_text())["measurements"]]
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -31,13 +41,10 @@ def replaced(text: str, name: str, part: str) -> str:
     return f"{before}{begin}\n\n{part}\n{end}{after}"
 
 
-def told(machine: Mapping[str, str], every: Iterable[Results]) -> str:
+def told(every: Sequence[Results]) -> str:
     """Tables in Markdown."""
-    every = list(every)
-    parts = [". ".join(f"{name.capitalize()}: {value}" for name, value in machine.items()) + "."]
     goals = [row for results in every for goal in results.goals if (row := _goal(results, goal))]
-    if goals:
-        parts.append("### Goals\n\n" + table(["what", "goal", "found", ""], goals))
+    parts = ["### Goals\n\n" + table(["what", "goal", "found", ""], goals)] if goals else []
     parts += [_results(results) for results in every]
     return "\n\n".join(parts) + "\n"
 
@@ -65,8 +72,9 @@ def _results(results: Results) -> str:
         rows.append(["" if case in told else case, who, *cells])
         told.add(case)
     beside = " and ".join(f"× {name}" for name in results.baselines)
-    note = f"Median of the rounds (least–most); then, of the same round, {beside}." if beside else ""
-    return f"### {results.title}\n\n{note}\n\n{table(heads, rows)}"
+    note = f"Median of the rounds (least–most); then, of the same round, {beside}. " if beside else ""
+    machine = ". ".join(f"{name.capitalize()}: {value}" for name, value in results.machine.items())
+    return f"### {results.title}\n\n{note}{machine}.\n\n{table(heads, rows)}"
 
 
 def _cell(results: Results, case: str, who: str, figure: Figure) -> str:
@@ -86,12 +94,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def documented(machine: Mapping[str, str], every: Iterable[Results]) -> dict[str, Any]:
-    """All values of all rounds, and what they come to."""
-    return {"machine": dict(machine), "measurements": [_documented(results) for results in every]}
-
-
 def _documented(results: Results) -> dict[str, Any]:
+    """All values of all rounds, what they come to, and all that it takes to tell of them."""
     found = []
     for (case, who, name), values in results.values.items():
         compared = next(figure.compared for figure in results.figures if figure.name == name)
@@ -102,5 +106,26 @@ def _documented(results: Results) -> dict[str, Any]:
         }
         rounds = [round(value, 4) for value in values]
         found.append({"case": case, "who": who, "figure": name, "rounds": rounds, "beside": ratios})
-    units = {figure.name: figure.unit for figure in results.figures}
-    return {"name": results.name, "title": results.title, "units": units, "figures": found}
+    return {
+        "name": results.name,
+        "title": results.title,
+        "machine": dict(results.machine),
+        "baselines": list(results.baselines),
+        "units": list(map(asdict, results.figures)),
+        "goals": list(map(asdict, results.goals)),
+        "figures": found,
+    }
+
+
+def _read(document: Mapping[str, Any]) -> Results:
+    results = Results(
+        document["name"],
+        document["title"],
+        document["baselines"],
+        [Figure(**figure) for figure in document["units"]],
+        [Goal(**goal) for goal in document["goals"]],
+        machine=document["machine"],
+    )
+    for one in document["figures"]:
+        results.values[one["case"], one["who"], one["figure"]] = one["rounds"]
+    return results

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_goal_is_told_with_what_was_found() -> None:
     ratio = Goal("one", "ours", "time", 0.5, "theirs", "ratio")
     value = Goal("one", "ours", "time", 15)
 
-    told = report.told({"machine": "this one"}, [results(ratio, value)])
+    told = report.told([results(ratio, value)])
 
     assert "| one: time, ours | ≤ 0.5 × theirs | 0.50 (0.30–6.00) | reached |" in told
     assert "| one: time, ours | ≤ 15 ms | 30 (10–60) | missed: 2.00 times that |" in told
@@ -55,14 +56,34 @@ def test_the_report_replaces_the_last_one_and_nothing_else(
     begin, end = report.marks(report.NAME)
     document.write_text(f"# Before\n\n{begin}\n| old |\n{end}\n\nBehind.\n")
 
-    report.written({"machine": "this one"}, [results()])
-    report.written({"machine": "this one"}, [results()])
+    report.written([results()])
+    report.written([results()])
 
     text = document.read_text()
     assert text.startswith("# Before\n")
     assert text.endswith("\nBehind.\n")
     assert "old" not in text
     assert text.count("### Speed") == 1
+
+
+def test_what_is_not_measured_again_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = tmp_path / "performance.md"
+    monkeypatch.setattr(report, "DOCUMENT", document)
+    monkeypatch.setattr(report, "JSON", tmp_path / "results.json")
+    document.write_text("\n".join(report.marks(report.NAME)))
+    goal = Goal("one", "ours", "time", 0.5, "theirs", "ratio")
+    report.written(
+        [replace(results(goal), machine={"date": "then"}), replace(results(), name="size", title="Size")]
+    )
+    before = document.read_text()
+
+    report.written([replace(results(), name="size", title="Size", machine={"date": "now"})])
+
+    assert document.read_text().replace("Date: now.", ".") == before
+    assert [(one.name, one.machine) for one in report.known()] == [
+        ("speed", {"date": "then"}),
+        ("size", {"date": "now"}),
+    ]
 
 
 def test_a_token_has_come_when_the_position_behind_it_has() -> None:
