@@ -3,7 +3,7 @@
 from playwright.sync_api import Browser
 
 from bench.browser import Watched, chromium, received, tab
-from bench.figures import Figure, Results
+from bench.figures import Figure, Goal, Results
 from bench.options import Options
 from bench.places import ENDING, OURS, PLAIN, Place, ours, plain, send, write
 from bench.processes import cpu_seconds
@@ -24,13 +24,20 @@ FIGURES = (
     Figure("longest task", "ms", 0, compared=False),
     Figure("end lag", "ms", 0, compared=False),
 )
+FIRST = "first turn"
+GOALS = (
+    Goal(FIRST, OURS, "bytes", 100),
+    Goal(FIRST, OURS, "main thread", 1.2, PLAIN, "ratio"),
+    Goal(FIRST, OURS, "end lag", 200),
+    Goal("turn 40", OURS, "main thread", 1.1, FIRST, "case"),
+)
 
 
 def measure(options: Options) -> Results:
     """Both, in turns."""
     count = int(options.seconds * RATE) or TOKENS
     results = Results(
-        NAME, f"One answer of {count:,} tokens at {RATE} a second, in a browser", (PLAIN,), FIGURES
+        NAME, f"One answer of {count:,} tokens at {RATE} a second, in a browser", (PLAIN,), FIGURES, GOALS
     )
     with chromium() as browser, Upstream() as upstream:
         upstream.say(rate=RATE, count=count, together=1)
@@ -45,7 +52,7 @@ def measure(options: Options) -> Results:
 
 def case(turns: int) -> str:
     """What a turn is called."""
-    return "first turn" if turns == 1 else f"turn {turns}"
+    return FIRST if turns == 1 else f"turn {turns}"
 
 
 def answered(browser: Browser, at: Place, upstream: Upstream) -> dict[str, float]:

@@ -21,15 +21,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure is to be at most: as a multiple of a baseline, above it, or by itself."""
+    """What a figure is to be at most: beside a baseline or another case, or by itself."""
 
     case: str
     who: str
     figure: str
     at_most: float
     beside: str = ""
-    """The baseline; empty for none."""
-    how: Literal["ratio", "difference", "value"] = "value"
+    """The baseline, or the other case; empty for none."""
+    how: Literal["ratio", "difference", "value", "case"] = "value"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Results:
 
     def beside(self, case: str, who: str, figure: str, baseline: str, how: str = "ratio") -> Spread | None:
         """A figure as a multiple of a baseline's of the same round, or as what it is above that."""
-        ours, theirs = (self.values.get((case, name, figure), []) for name in (who, baseline))
+        other = (baseline, who) if how == "case" else (case, baseline)
+        ours, theirs = (self.values.get((*row, figure), []) for row in ((case, who), other))
         pairs = [pair for pair in zip(ours, theirs, strict=False) if not any(map(math.isnan, pair))]
         if how == "difference":
             return Spread.of([one - other for one, other in pairs]) if pairs else None

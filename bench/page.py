@@ -40,6 +40,10 @@ FIGURES = (
 GOALS = (
     Goal("no turns, cold", OURS, "requests", 7),
     Goal("no turns, cold", OURS, "bytes", 30),
+    Goal("no turns, cold", OURS, "usable composer", 1.5, PLAIN, "ratio"),
+    Goal("no turns, warm", OURS, "usable composer", 1.5, PLAIN, "ratio"),
+    Goal("2,000 turns, cold", OURS, "bytes", 1.2, "20 turns, cold", "case"),
+    Goal("2,000 turns, cold", OURS, "usable composer", 1.2, "20 turns, cold", "case"),
 )
 
 
@@ -58,6 +62,8 @@ def measure(options: Options) -> Results:
                     (PLAIN, closing.enter_context(plain(upstream, turns))),
                     (OURS, closing.enter_context(ours(upstream, turns))),
                 ]
+                for _, at in both:
+                    _visited(browser, at)  # what a server does at its first request it does once
                 for number in range(options.rounds):
                     for who, at in both if number % 2 else reversed(both):
                         for when, found in _visited(browser, at).items():

@@ -53,10 +53,12 @@ def _goal(results: Results, goal: Goal) -> list[str] | None:
     figure = next(figure for figure in results.figures if figure.name == goal.figure)
     if (found := results.reached(goal)) is None:
         return None
-    digits = 2 if goal.how == "ratio" else figure.digits
-    unit = {"ratio": f"× {goal.beside}", "difference": f"{figure.unit} above {goal.beside}"}.get(
-        goal.how, figure.unit
-    )
+    digits = 2 if goal.how in ("ratio", "case") else figure.digits
+    unit = {
+        "ratio": f"× {goal.beside}",
+        "case": f"× {goal.beside}",
+        "difference": f"{figure.unit} above {goal.beside}",
+    }.get(goal.how, figure.unit)
     what = f"{goal.case}: {goal.figure}, {goal.who}"
     times = found.median / goal.at_most
     verdict = "reached" if times <= 1 else f"missed: {times:.2f} times that"

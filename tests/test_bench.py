@@ -40,10 +40,15 @@ def test_a_multiple_is_of_two_figures_of_the_same_round() -> None:
 def test_a_goal_is_told_with_what_was_found() -> None:
     ratio = Goal("one", "ours", "time", 0.5, "theirs", "ratio")
     value = Goal("one", "ours", "time", 15)
+    other = Goal("two", "ours", "time", 1.1, "one", "case")
+    found = results(ratio, value, other)
+    for time in (5, 15, 30):
+        found.add("two", "ours", {"time": time})
 
-    told = report.told([results(ratio, value)])
+    told = report.told([found])
 
     assert "| one: time, ours | ≤ 0.5 × theirs | 0.50 (0.30–6.00) | reached |" in told
+    assert "| two: time, ours | ≤ 1.1 × one | 0.50 | reached |" in told
     assert "| one: time, ours | ≤ 15 ms | 30 (10–60) | missed: 2.00 times that |" in told
 
 

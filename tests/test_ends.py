@@ -66,6 +66,27 @@ def test_what_looks_like_words_and_is_more_is_minded(text: str) -> None:
     in_steps(text, list(range(len(text))), running=True)
 
 
+def test_a_long_piece_of_code_needs_no_parser_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Code:\n\n```py\n" + "x = [1, 2]\n" * 1_000
+    before = grown(NOTHING, text, running=True)
+    expected = render(text + "y = x", running=True)
+
+    def unexpected(text: str) -> str:
+        raise AssertionError(len(text))
+
+    monkeypatch.setattr(growth, "to_html", unexpected)
+
+    assert list(grown(before, text + "y = x", running=True).blocks) == expected
+
+
+def test_what_turns_too_intricate_as_its_line_goes_on_is_shown_as_it_is() -> None:
+    text = "Some words and *mark" + "\\(" * 400
+    before = grown(NOTHING, text, running=True)
+
+    for more in ("> " * 200 + "x", " more" * 500, "\\(" * 40_000):
+        assert list(grown(before, text + more, running=True).blocks) == render(text + more, running=True)
+
+
 @pytest.mark.parametrize(
     ("text", "more"),
     [

@@ -15,8 +15,10 @@ from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
 _SETTLED_FROM = 500
-# In characters. A text that is not too intricate for its length is not so if it only goes on, up to this.
-_LONGEST_UNPARSED = 3_000
+# In characters. A text that is not too intricate is not so if it only goes on, up to this.
+_NEVER_INTRICATE = 3_000
+# In characters: what goes on within a longer last line, or piece, is parsed with all that is not settled.
+_LONGEST_LAST = 3_000
 # Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
 # same each time, nor for a text in steps as for the whole.
 _MOST_HIGHLIGHTED = 100_000
@@ -59,29 +61,31 @@ def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 
     The blocks depend on the text, and on whether more of it is to come (`running`), and on nothing else.
     """
-    if running and (longer := _moved(before, text) or _lengthened(before, text)):
-        return longer
-    settled = before if text.startswith(before.settled_text) else NOTHING
+    known = before if text.startswith(before.settled_text) else NOTHING
     try:
         if len(text) > longest():
             raise TooIntricateError
-        return _grown(settled, text, running=running)
+        tail = text[len(known.settled_text) :]
+        longer = (_moved(known, tail) or _lengthened(known, tail)) if running else None
+        return longer or _grown(known, text, running=running)
     except TooIntricateError:
         return Rendering(tuple(unformatted(clean(text))))
 
 
-def _moved(before: Rendering, text: str) -> Rendering | None:
-    """The rendering of a text that only goes on; None if there may be more in it."""
-    if not before.end or (tail := _short_tail(before, text)) is None:
+def _moved(before: Rendering, tail: str) -> Rendering | None:
+    """The rendering where an unsettled text only goes on; None if there may be more in it."""
+    if not before.end or not (moved := before.end.moved(before.blocks[-1], tail)):
         return None
-    moved = before.end.moved(before.blocks[-1], tail)
-    return before._replace(blocks=(*before.blocks[:-1], moved[0]), end=moved[1]) if moved else None
+    last, end = moved
+    if len(tail) > _NEVER_INTRICATE and is_too_intricate(end.text):
+        return None
+    return before._replace(blocks=(*before.blocks[:-1], last), end=end)
 
 
-def _lengthened(before: Rendering, text: str) -> Rendering | None:
-    """The rendering of a text of which only the last line goes on; None if that may change other pieces."""
+def _lengthened(before: Rendering, tail: str) -> Rendering | None:
+    """The rendering where only the last line of an unsettled text goes on; None if more may change."""
     last = before.last
-    if not last or (tail := _short_tail(before, text)) is None or not tail.startswith(last.text):
+    if not last or len(tail) > _LONGEST_LAST or not tail.startswith(last.text):
         return None
     more = tail[len(last.text) :]
     # A new line may begin anything, HTML may end the piece, what is defined may be meant elsewhere.
@@ -97,21 +101,14 @@ def _lengthened(before: Rendering, text: str) -> Rendering | None:
     if not blocks or len(blocks) < len(pieces) or ends_in_code(pieces[-1]):
         return None
     all_blocks = (*before.blocks[: last.number], *blocks)
-    if is_too_large(before.settled_length + sum(map(len, all_blocks[before.settled :])), len(text)):
+    length = before.settled_length + sum(map(len, all_blocks[before.settled :]))
+    if is_too_large(length, len(before.settled_text) + len(tail)):
         return None
     return before._replace(
         blocks=all_blocks,
         end=end_of(tail, pieces[-1], blocks[-1]) if complete == source else None,
         last=last._replace(text=tail) if len(pieces) == 1 else None,
     )
-
-
-def _short_tail(before: Rendering, text: str) -> str | None:
-    """What a text has behind the settled one, if that may be looked at by itself."""
-    length = len(text) - len(before.settled_text)
-    if length > _LONGEST_UNPARSED or len(text) > longest() or not text.startswith(before.settled_text):
-        return None
-    return text[len(before.settled_text) :]
 
 
 def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
@@ -141,6 +138,8 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
 def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> _Last | None:
     last = pieces[-1]
     if not last.line or ends_in_code(last) or tail.endswith("\n") or has_odd_blanks(tail):
+        return None
+    if len(tail) > _LONGEST_LAST:
         return None
     begin = len(tail) - len("\n".join(tail.split("\n")[last.line - 1 :]))
     # By itself it might be something else: also a table's head, which can be a line of a paragraph.
