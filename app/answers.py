@@ -186,7 +186,9 @@ async def follow(
                 if latest is None:
                     async with database.reading() as session:
                         latest = await read(session, user_id, message_id, answer)
-                    if latest and latest.running and message_id not in wakeups.committed:
+                    # Who was woken meanwhile may have read what was there before, and will look again.
+                    is_known = message_id in wakeups.committed or bell.rung
+                    if latest and latest.running and not is_known:
                         wakeups.followed[message_id] = latest
             except Unavailable:
                 if wakeups.closing.is_set():

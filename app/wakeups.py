@@ -19,6 +19,11 @@ class Bell:
         self._rung = False
         self._waiting: asyncio.Future[None] | None = None
 
+    @property
+    def rung(self) -> bool:
+        """Whether it was rung since the last wait."""
+        return self._rung
+
     def ring(self) -> None:
         """Wake the reader."""
         self._rung = True

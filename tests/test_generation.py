@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from time import monotonic
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
@@ -164,6 +165,31 @@ async def test_stop_is_acknowledged_when_it_is_stored_and_nothing_comes_after(
 
     stored = await bench.stored(answer)
     assert (stored.status, stored.text) == ("stopped", "Kept ")
+
+
+async def test_what_ends_while_it_is_being_read_is_read_again(
+    bench: Bench, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.will_say("One ", PAUSE, "two")
+    answer = await bench.ask()
+    await bench.text_of(answer)
+    read, looks = answers.read, []
+
+    async def overtaken(*what: Any) -> Answer | None:
+        found = await read(*what)
+        looks.append(found)
+        if len(looks) == 1:
+            provider.go_on()
+            await bench.idle()
+        return found
+
+    monkeypatch.setattr(answers, "read", overtaken)
+
+    ended = await bench.end_of(answer)
+
+    assert looks[0]
+    assert looks[0].running
+    assert (ended.status, ended.text) == ("complete", "One two")
 
 
 @pytest.mark.parametrize(("said", "status"), [((), "failed"), (("Half",), "interrupted")])
