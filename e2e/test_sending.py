@@ -68,6 +68,34 @@ def test_a_screen_reader_is_told_of_a_prompt_when_it_is_stored_and_not_before(
     assert any("sky is blue" in words for words in heard())
 
 
+def test_what_is_being_sent_is_text_whatever_it_says(
+    chat: Chat, held: list[Route], upstream: Upstream
+) -> None:
+    hostile = """<img src=x onerror=alert(1)> <hx-partial hx-target="body">gone</hx-partial> "</div><p>"""
+    upstream.will_say("Hello.")
+    chat.send(hostile)
+
+    expect(sending(chat)).to_be_visible()
+    assert sending(chat).evaluate("it => [it.innerHTML, it.dataset.prompt]") == ["", hostile]
+    held.pop().continue_()
+
+    expect(chat.prompts).to_have_text([hostile])
+    chat.expect_complete()
+
+
+def test_a_prompt_of_blanks_goes_with_what_is_said_of_it(
+    chat: Chat, held: list[Route], watch: Watch
+) -> None:
+    watch.allow("422")
+    chat.send("   ")
+    expect(sending(chat)).to_have_count(1)
+    held.pop().continue_()
+
+    expect(chat.notice).to_have_text("Please write a message first.")
+    expect(sending(chat)).to_have_count(0)
+    expect(chat.composer).to_have_value("   ")
+
+
 def test_a_prompt_that_is_not_taken_goes_and_is_still_in_its_form(
     chat: Chat, held: list[Route], watch: Watch
 ) -> None:
