@@ -83,9 +83,7 @@ def test_what_is_being_sent_is_text_whatever_it_says(
     chat.expect_complete()
 
 
-def test_a_prompt_of_blanks_goes_with_what_is_said_of_it(
-    chat: Chat, held: list[Route], watch: Watch
-) -> None:
+def test_a_prompt_of_blanks_goes_with_what_is_said_of_it(chat: Chat, held: list[Route], watch: Watch) -> None:
     watch.allow("422")
     chat.send("   ")
     expect(sending(chat)).to_have_count(1)
