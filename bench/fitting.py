@@ -71,7 +71,6 @@ class Measured:
 
     def __init__(self, path: Path = JSON) -> None:
         document = json.loads(path.read_text())
-        self.machine: dict[str, str] = document["measurements"][0]["machine"]
         self._medians: dict[tuple[str, str, str, str], float] = {
             (measurement["name"], one["case"], one["who"], one["figure"]): statistics.median(one["rounds"])
             for measurement in document["measurements"]
