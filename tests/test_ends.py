@@ -87,6 +87,18 @@ def test_what_turns_too_intricate_as_its_line_goes_on_is_shown_as_it_is() -> Non
         assert list(grown(before, text + more, running=True).blocks) == render(text + more, running=True)
 
 
+@pytest.mark.parametrize("row", ["and so on\n", "so it *goes* on\n"])
+def test_below_a_wide_row_a_short_text_turns_too_intricate_too(row: str) -> None:
+    text = "|" * 600 + "\n"
+    rendering = NOTHING
+
+    for number in range(1, 60 * len(row)):
+        whole = text + (row * 60)[:number]
+        rendering = grown(rendering, whole, running=True)
+        assert list(rendering.blocks) == render(whole, running=True)
+    assert "too intricate" in rendering.blocks[0]
+
+
 @pytest.mark.parametrize(
     ("text", "more"),
     [

@@ -8,6 +8,7 @@ import re
 from html import escape
 from typing import NamedTuple
 
+from app.markdown.limits import is_too_intricate
 from app.markdown.pieces import Piece
 from app.markdown.unfinished import without_undecided_end
 from app.text import clean
@@ -32,7 +33,7 @@ class End(NamedTuple):
             return None
         found = (_MORE_CODE if self.is_code else _MORE_WORDS).match(decided, len(self.text))
         # In code it defines nothing, but what begins before the code may do so.
-        if found is None or "]:" in decided[len(self.text) - 1 :]:
+        if found is None or "]:" in decided[len(self.text) - 1 :] or is_too_intricate(decided):
             return None
         more = found["shown"]
         html = escape(more, quote=False)

@@ -15,8 +15,6 @@ from app.text import clean
 
 # In characters: below this it is not worth the trouble to tell what is settled.
 _SETTLED_FROM = 500
-# In characters. A text that is not too intricate is not so if it only goes on, up to this.
-_NEVER_INTRICATE = 3_000
 # In characters: what goes on within a longer last line, or piece, is parsed with all that is not settled.
 _LONGEST_LAST = 3_000
 # Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
@@ -77,8 +75,6 @@ def _moved(before: Rendering, tail: str) -> Rendering | None:
     if not before.end or not (moved := before.end.moved(before.blocks[-1], tail)):
         return None
     last, end = moved
-    if len(tail) > _NEVER_INTRICATE and is_too_intricate(end.text):
-        return None
     return before._replace(blocks=(*before.blocks[:-1], last), end=end)
 
 
