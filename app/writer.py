@@ -104,10 +104,10 @@ class Writer:
         tries_left = LAST_TRIES
         while self.running or not self._closing:
             await _within(self._until_next_beat(), self._dirty)
-            await self._pace.go()
-            self._dirty.clear()
-            self._urgent.clear()
             try:
+                await self._pace.go()
+                self._dirty.clear()
+                self._urgent.clear()
                 await self._flush()
             except Exception as error:
                 # Nothing is lost: what could not be written stays with its answer for the next try.

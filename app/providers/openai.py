@@ -22,7 +22,7 @@ from app.providers import failures
 from app.providers.answer import AnswerReader
 from app.providers.failures import Asked
 from app.providers.pace import Pace
-from app.providers.patience import PatientReader
+from app.providers.patience import PatientReader, patience
 from app.providers.provider import ChatMessage, Delta, ProviderError, State
 from app.settings import is_loopback
 from app.text import clean
@@ -135,7 +135,7 @@ class OpenAIProvider:
     async def _ask(self, messages: Sequence[ChatMessage], deadline: float) -> ClientResponse:
         """The open response whose body is the answer."""
         try:
-            async with asyncio.timeout_at(deadline):
+            async with patience(deadline):
                 body = {
                     "model": await self._model_name(),
                     "messages": list(messages),

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 from app.providers import failures
 from app.providers.failures import Asked
+from app.providers.patience import patience
 from app.providers.provider import ChatMessage, Delta, State
 
 Generate = Callable[[list[ChatMessage]], AsyncIterator[str | Delta]]
@@ -55,7 +56,7 @@ class OwnProvider:
     ) -> str | Delta | None:
         """What it yields next, None at its end. Raises ProviderError where that does not come in time."""
         try:
-            async with asyncio.timeout_at(deadline) as limit:
+            async with patience(deadline) as limit:
                 return await anext(pieces, None)
         except TimeoutError:
             if not limit.expired():

@@ -1,24 +1,48 @@
-"""Patience: a response's body, read as it comes, but waited for only until a deadline."""
+"""Patience: a model is waited for only until a deadline, at which there is a second look.
+
+A process that was held up finds its timers due before it has read what came meanwhile: the model spoke.
+"""
 
 import asyncio
-
-from aiohttp import ClientResponse
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from app.providers.pace import Pace
 
+if TYPE_CHECKING:
+    # Only who asks a server over HTTP loads it.
+    from aiohttp import ClientResponse
+
 LOOK_SECONDS = 0.5
 """How soon is looked again for a reader who was not waiting at the deadline: its own pauses do not count."""
+
+AGAIN_SECONDS = 0.1
+"""How long after the deadline the second look is: what had come by then has long been taken."""
+
+
+@asynccontextmanager
+async def patience(deadline: float) -> AsyncGenerator[asyncio.Timeout, None]:
+    """Run the block until `deadline`, in the event loop's time. Raises TimeoutError behind it."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        first_look = loop.call_at(deadline, lambda: limit.reschedule(loop.time() + AGAIN_SECONDS))
+        try:
+            yield limit
+        finally:
+            first_look.cancel()
 
 
 class PatientReader:
     """Reads a body. Its one timer is moved when it is due: one for each read costs more than the read."""
 
-    def __init__(self, response: ClientResponse, deadline: float) -> None:
+    def __init__(self, response: "ClientResponse", deadline: float) -> None:
         """Wait until `deadline`, in the event loop's time."""
         self._response = response
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
         self._waiting = False
+        self._silent = False
         self._resting: asyncio.Transport | None = None
         self._look_at(deadline)
 
@@ -35,7 +59,7 @@ class PatientReader:
         try:
             return await self._response.content.readany()
         finally:
-            self._waiting = False
+            self._waiting = self._silent = False
 
     def rest(self, pace: Pace) -> None:
         """Leave what comes with the system until it is time to read again."""
@@ -60,7 +84,12 @@ class PatientReader:
 
     def _look(self) -> None:
         now = self._loop.time()
-        if now >= self._deadline and self._waiting and not self._resting:
+        if now < self._deadline:
+            self._look_at(self._deadline)
+        elif not self._waiting or self._resting:
+            self._look_at(now + LOOK_SECONDS)
+        elif self._silent:
             self._response.content.set_exception(TimeoutError())
         else:
-            self._look_at(max(self._deadline, now + LOOK_SECONDS))
+            self._silent = True
+            self._look_at(now + AGAIN_SECONDS)

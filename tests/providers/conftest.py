@@ -1,5 +1,6 @@
 """What the tests of providers share: a scripted upstream, and a client of it."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -11,6 +12,11 @@ from tests.upstream import Upstream
 Connect = Callable[..., OpenAIProvider]
 
 HELLO: list[ChatMessage] = [{"role": "user", "content": "Hello"}]
+
+
+def hold_up(seconds: float) -> None:
+    """Keep this process's event loop from everything; other threads go on."""
+    time.sleep(seconds)
 
 
 @pytest.fixture

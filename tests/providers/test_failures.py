@@ -3,13 +3,14 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import aclosing
 
 import pytest
 
 from app.providers import Delta, ProviderError, prompt_llm_async
 from app.providers.openai import OpenAIProvider
-from tests.providers.conftest import HELLO, Connect
-from tests.upstream import Upstream
+from tests.providers.conftest import HELLO, Connect, hold_up
+from tests.upstream import PAUSE, Upstream
 
 SECRETS = {"message": "bad key sk-secret <script>", "internal": "sk-secret"}
 
@@ -181,6 +182,23 @@ async def test_silence_within_an_answer_is_a_timeout_that_keeps_the_text(
     assert (failure, text) == ("timeout", "One. ")
     assert "fell silent" in sentence
     await asyncio.to_thread(upstream.wait_closed)
+
+
+async def test_a_process_that_was_held_up_has_still_to_hear_what_was_said(
+    upstream: Upstream, connect: Connect
+) -> None:
+    upstream.will_say("One. ", PAUSE, "Two. ", PAUSE, "Three.")
+    async with aclosing(prompt_llm_async(HELLO, provider=connect(idle_seconds=0.2))) as said:
+        assert (await anext(said)).text == "One. "
+        second = asyncio.ensure_future(anext(said))
+        await asyncio.sleep(0)
+
+        upstream.go_on()
+        hold_up(0.4)
+
+        assert (await second).text == "Two. "
+        upstream.go_on()
+        assert (await anext(said)).text == "Three."
 
 
 async def test_a_slow_reader_is_not_taken_for_a_silent_server(upstream: Upstream, connect: Connect) -> None:

@@ -1,14 +1,15 @@
 """A generator of one's own: whichever way it answers, and for as long as it says something."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 
 import pytest
 
 from app.providers import ChatMessage, Delta, ProviderError, prompt_llm_async
 from app.providers.own import OwnProvider
-from tests.providers.conftest import HELLO
+from tests.providers.conftest import HELLO, hold_up
 
 
 @pytest.mark.fault(6)
@@ -42,6 +43,28 @@ async def test_one_that_falls_silent_is_given_up_with_what_it_said() -> None:
         assert await anext(said) == Delta(text="Half")
         with pytest.raises(ProviderError, match="fell silent"):
             await anext(said)
+
+
+async def test_one_that_spoke_while_the_process_was_held_up_is_heard() -> None:
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
+        while piece := await reader.read(100):
+            yield piece.decode()
+
+    theirs.send(b"Half")
+    provider = OwnProvider(my_model, idle_seconds=0.2)
+    with theirs, closing(writer):
+        async with aclosing(prompt_llm_async(HELLO, provider=provider)) as said:
+            assert await anext(said) == Delta(text="Half")
+            rest = asyncio.ensure_future(anext(said))
+            await asyncio.sleep(0)
+
+            theirs.send(b" and half")
+            hold_up(0.4)
+
+            assert await rest == Delta(text=" and half")
 
 
 async def test_its_own_timeout_is_its_own_fault() -> None:
