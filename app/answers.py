@@ -45,15 +45,6 @@ _READ = select(
     MESSAGES.c.role == "assistant",
 )
 _ADD_CHUNKS = CHUNKS.insert()
-_CHUNKS_BEHIND = (
-    select(CHUNKS.c.kind, CHUNKS.c.text)
-    .where(
-        CHUNKS.c.message_id == bindparam("answer"),
-        ((CHUNKS.c.kind == "text") & (CHUNKS.c.position >= bindparam("text_to")))
-        | ((CHUNKS.c.kind == "reasoning") & (CHUNKS.c.position >= bindparam("reasoning_to"))),
-    )
-    .order_by(CHUNKS.c.position)
-)
 _CLEAR_CHUNKS = delete(CHUNKS).where(CHUNKS.c.message_id == bindparam("answer"))
 
 
@@ -264,9 +255,7 @@ async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int,
 
 
 async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) -> Answer:
-    asked = {"answer": message_id, "text_to": len(known.text), "reasoning_to": len(known.reasoning)}
-    rows = await session.execute(_CHUNKS_BEHIND, asked)
     new: dict[str, list[str]] = {"text": [known.text], "reasoning": [known.reasoning]}
-    for chunk in rows:
+    for chunk in await new_chunks(session, {message_id: known}):
         new[chunk.kind].append(chunk.text)
     return replace(known, text="".join(new["text"]), reasoning="".join(new["reasoning"]))

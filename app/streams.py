@@ -92,12 +92,13 @@ class EventStream(EventSourceResponse):
             await self._send_one(send, self._alive)
         async for event in events:
             await self._send_one(send, event.encode())
-        self._say_no_more()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if self._pinging:
+            self._pinging.cancel()
+        await self._send_one(send, b"", more=False)
 
-    async def _send_one(self, send: Send, event: bytes) -> None:
+    async def _send_one(self, send: Send, event: bytes, *, more: bool = True) -> None:
         self._sending_since = monotonic()
-        await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": event, "more_body": more})
         self._sending_since = None
 
     async def _ping(self, send: Send) -> None:

@@ -1,6 +1,7 @@
 """Streams of events: they end with their reader, with one who takes nothing, and with the server."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from starlette.types import Message
 
 from app import streams
 from app.events import event_stream
-from app.streams import Streams
+from app.streams import EventStream, Streams
 from bench.processes import ROOT
 
 OWN = """
@@ -34,7 +35,7 @@ app = create_app(generate=endless)
 class Connection:
     """A stream that is sent to a scripted reader, and what came of it."""
 
-    def __init__(self, method: str = "GET", *, takes: bool = True) -> None:
+    def __init__(self, method: str = "GET", *, takes: bool = True, ends: bool = False) -> None:
         self.app = FastAPI()
         self.app.state.streams = Streams()
         self.sent: list[Message] = []
@@ -42,6 +43,7 @@ class Connection:
         self.leave = asyncio.Event()
         self.begun = asyncio.Event()
         self._takes = takes
+        self._ends = ends
         self._scope = {"type": "http", "method": method, "app": self.app}
 
     async def run(self) -> None:
@@ -53,7 +55,8 @@ class Connection:
         try:
             yield ServerSentEvent("Hello", sep="\n")
             self.begun.set()
-            await asyncio.Event().wait()
+            if not self._ends:
+                await asyncio.Event().wait()
         finally:
             self.closed.set()
 
@@ -63,7 +66,8 @@ class Connection:
 
     async def _send(self, message: Message) -> None:
         self.sent.append(message)
-        if not self._takes and message["type"] == "http.response.body":
+        body = message["type"] == "http.response.body"
+        if body and not self._takes and not (self._ends and message["more_body"]):
             await asyncio.Event().wait()
 
 
@@ -88,6 +92,34 @@ async def test_who_takes_nothing_for_long_is_let_go(monkeypatch: pytest.MonkeyPa
 
     assert connection.closed.is_set()
     assert len(connection.sent) == 2
+
+
+async def test_who_does_not_take_the_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.events.PING_SECONDS", 0.01)
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.02)
+    connection = Connection(takes=False, ends=True)
+
+    await connection.run()
+
+    assert [message.get("body") for message in connection.sent[1:]] == [b"data: Hello\n\n", b""]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_stream_that_is_over_leaves_nothing_to_the_garbage_collector(ends: bool) -> None:
+    connection = Connection(ends=ends)
+    gc.collect()
+    gc.disable()
+    try:
+        running = asyncio.create_task(connection.run())
+        await connection.begun.wait()
+        connection.leave.set()
+        await running
+
+        del running
+        left = [one for one in gc.get_objects() if isinstance(one, EventStream)]
+        assert left == []
+    finally:
+        gc.enable()
 
 
 async def test_who_asks_for_the_head_gets_no_stream() -> None:
