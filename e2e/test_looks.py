@@ -53,6 +53,27 @@ def test_no_page_scrolls_sideways(new_context: Any, upstream: Upstream, width: i
         expect(control).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_boxes_of_code_are_drawn_whole(new_context: Any, upstream: Upstream, width: int) -> None:
+    upstream.will_say(LONG)
+    chat = Chat(new_context(viewport={"width": width, "height": 720}).new_page())
+    chat.open()
+    chat.send("Go")
+    chat.expect_complete()
+
+    edges = chat.page.evaluate(
+        """() => [".block:has(> .code)", ".code"].map(one => {
+            const {left, right} = document.querySelector(one).getBoundingClientRect()
+            return [left, right]
+        })"""
+    )
+    # The block clips what is in it.
+    assert edges[0] == edges[1]
+    prose = chat.text.bounding_box()
+    assert prose
+    assert edges[1][0] < prose["x"]
+
+
 def check_width(page: Page, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(
