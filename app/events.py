@@ -141,10 +141,11 @@ class _Page:
         self._seen = Seen.of(answer)
         # The text first, since a piece without a name is.
         self._text, fragments = await step(f"{self._id}", self._text, answer.text, running=running, bare=True)
-        self._reasoning, reasoning = await step(
-            f"{self._id}r", self._reasoning, answer.reasoning, running=answer.thinking
-        )
-        fragments += reasoning
+        if answer.reasoning or self._reasoning is None:
+            self._reasoning, reasoning = await step(
+                f"{self._id}r", self._reasoning, answer.reasoning, running=answer.thinking
+            )
+            fragments += reasoning
         if answer.reasoning_seconds is not None and not self._told_seconds:
             self._told_seconds = True
             words = thought(answer.reasoning_seconds, running=answer.running)

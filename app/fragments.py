@@ -9,7 +9,6 @@ name, to the one place that the stream itself names (`tip`).
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -53,6 +52,7 @@ def changes(place: str, seen: Sequence[str] | None, now: Sequence[str], *, bare:
     changed = [
         _change(place, number, seen[number], now[number], bare=bare and number == len(seen) - 1)
         for number in range(same, min(len(seen), len(now)))
+        if seen[number] != now[number]
     ]
     gone = [_fragment(f"#{block_id(place, n)}", "delete", "") for n in range(len(now), len(seen))]
     added = "".join(_element(place, n, now[n]) for n in range(len(seen), len(now)))
@@ -90,8 +90,6 @@ def _same(seen: Sequence[str], now: Sequence[str]) -> int:
 
 
 def _change(place: str, number: int, old: str, new: str, *, bare: bool) -> str:
-    if old == new:
-        return ""
     added = _added_at_tip(old, new) if bare else ""
     return added if added.strip() else _inner_change(f"#{block_id(place, number)}", old, new)
 
@@ -121,68 +119,60 @@ def _behind_tip(block: str) -> str:
     return ""
 
 
-def _inner_change(target: str, old: str, new: str, depth: int = 0) -> str:
+def _inner_change(target: str, old: str, new: str) -> str:
     """What turns one element's inner HTML into another: as little of its end as possible.
 
-    Where only its last child changed, and others perhaps came behind that one, it goes down into the
-    last child, so that a growing list sends its last item and a growing table its last cell.
+    Of the elements that it ends with, each the last in the one around it, only the innermost is sent in
+    front of which nothing changed, and what came behind it and behind those around it: a growing list
+    sends its last item, a growing table its last cell.
     """
     if new.startswith(old):
         return _fragment(target, "append", new[len(old) :])
-    # At each level all that is left is looked through.
-    place = _last_element(old) if depth < _DEEPEST else None
-    if place and new.startswith(old[: place.inner_start]):
-        end = _end_of(new, place.start)
-        if end and old[place.inner_end :] == new[end.inner_end : end.end]:
-            changed = old[place.inner_start : place.inner_end] != new[place.inner_start : end.inner_end]
-            inner = (old[place.inner_start : place.inner_end], new[place.inner_start : end.inner_end])
-            behind = new[end.end :]
-            return (_inner_change(target + ">:last-child", *inner, depth + 1) if changed else "") + (
-                _fragment(target, "append", behind) if behind else ""
-            )
+    closing = CLOSING_TAGS.search(old)
+    end = closing.start() if closing else len(old)
+    open_elements = _open_at(old, end)
+    for depth in range(min(len(open_elements), _DEEPEST), 0, -1):
+        start = open_elements[depth - 1].end()
+        if new.startswith(old[:start]):
+            around = open_elements[depth:]
+            old_end = end + sum(len(f"</{tag[2]}>") for tag in around)
+            return _change_within(target, old[start:old_end], new, start, depth)
     return _fragment(target, "innerMorph", new)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an element stands in its parent's inner HTML, and where its own is."""
+def _open_at(html: str, position: int) -> list[re.Match[str]]:
+    """The tags of the elements that are open at a position, the outermost first."""
+    tags: list[re.Match[str]] = []
+    for tag in TAG.finditer(html, 0, position):
+        if tag[1]:
+            tags.pop()
+        elif tag[2] not in VOID:
+            tags.append(tag)
+    return tags
 
-    start: int
-    inner_start: int
-    inner_end: int
-    end: int
 
-
-def _last_element(html: str) -> _Place | None:
-    """The element that an HTML string ends with, if it ends with one."""
-    open_elements: list[re.Match[str]] = []
-    closed: tuple[re.Match[str], re.Match[str]] | None = None
-    for tag in TAG.finditer(html):
-        if tag[2] in VOID:
-            continue
+def _change_within(target: str, old: str, new: str, start: int, depth: int) -> str:
+    """The same for the element so deep that it begins in `new` at `start`, and what is behind its end."""
+    fragments: list[str] = []
+    nested = 0
+    for tag in TAG.finditer(new, start):
         if not tag[1]:
-            open_elements.append(tag)
+            nested += tag[2] not in VOID
+        elif nested:
+            nested -= 1
         else:
-            opening = open_elements.pop()
-            if not open_elements:
-                closed = (opening, tag)
-    if closed is None or closed[1].end() != len(html):
-        return None
-    return _Place(closed[0].start(), closed[0].end(), closed[1].start(), closed[1].end())
-
-
-def _end_of(html: str, start: int) -> _Place | None:
-    """The element that begins at a position."""
-    depth = 0
-    opening: re.Match[str] | None = None
-    for tag in TAG.finditer(html, start):
-        if tag[2] in VOID:
-            continue
-        opening = opening or tag
-        depth += -1 if tag[1] else 1
-        if not depth:
-            return _Place(start, opening.end(), tag.start(), tag.end())
-    return None
+            inner = new[start : tag.start()]
+            element = target + ">:last-child" * depth
+            if not fragments and not inner.startswith(old):
+                fragments.append(_fragment(element, "innerMorph", inner))
+            elif more := inner.removeprefix(old):
+                fragments.append(_fragment(element, "append", more))
+            start, old, depth = tag.end(), "", depth - 1
+            if not depth:
+                break
+    if start < len(new):
+        fragments.append(_fragment(target, "append", new[start:]))
+    return "".join(fragments)
 
 
 def is_balanced(html: str) -> bool:
