@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,8 +48,7 @@ _ADD_CHUNKS = CHUNKS.insert()
 _CLEAR_CHUNKS = delete(CHUNKS).where(CHUNKS.c.message_id == bindparam("answer"))
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Text to be added to an answer, at a position in characters."""
 
     message_id: int
@@ -142,8 +141,7 @@ async def read(
     if stored.running:
         # What is known may be less than what was there when the answer was gone on with.
         known = known or Answer("generating")
-        base = replace(
-            stored,
+        base = stored._replace(
             text=max(known.text, stored.text, key=len),
             reasoning=max(known.reasoning, stored.reasoning, key=len),
         )
@@ -219,7 +217,7 @@ async def read_on(session: AsyncSession, known: Mapping[int, Answer]) -> dict[in
     for row in await session.execute(select(*columns, *texts).where(Message.id.in_(list(known)))):
         message_id, status, error, seconds, waiting, text, reasoning = row
         if status == "generating":
-            found[message_id] = replace(known[message_id], reasoning_seconds=seconds, waiting=waiting)
+            found[message_id] = known[message_id]._replace(reasoning_seconds=seconds, waiting=waiting)
         else:
             found[message_id] = Answer(status, text, reasoning, error, seconds)
     growing = {message_id: answer for message_id, answer in found.items() if answer.running}
@@ -231,9 +229,9 @@ async def read_on(session: AsyncSession, known: Mapping[int, Answer]) -> dict[in
             # It ended, and is gone on with behind a text of which something was missed.
             del found[chunk.message_id]
         elif chunk.kind == "text":
-            found[chunk.message_id] = replace(answer, text=answer.text + chunk.text)
+            found[chunk.message_id] = answer._replace(text=answer.text + chunk.text)
         else:
-            found[chunk.message_id] = replace(answer, reasoning=answer.reasoning + chunk.text)
+            found[chunk.message_id] = answer._replace(reasoning=answer.reasoning + chunk.text)
     return found
 
 
@@ -258,4 +256,4 @@ async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) ->
     new: dict[str, list[str]] = {"text": [known.text], "reasoning": [known.reasoning]}
     for chunk in await new_chunks(session, {message_id: known}):
         new[chunk.kind].append(chunk.text)
-    return replace(known, text="".join(new["text"]), reasoning="".join(new["reasoning"]))
+    return known._replace(text="".join(new["text"]), reasoning="".join(new["reasoning"]))

@@ -155,8 +155,7 @@ class Running:
         said = {piece.kind: piece.text for piece in pieces}
         self.text.store_up_to(self.text.stored + len(said.get("text", "")))
         self.reasoning.store_up_to(self.reasoning.stored + len(said.get("reasoning", "")))
-        self.committed = replace(
-            self.committed,
+        self.committed = self.committed._replace(
             text=self.committed.text + said.get("text", ""),
             reasoning=self.committed.reasoning + said.get("reasoning", ""),
             **notes,

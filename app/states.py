@@ -1,15 +1,14 @@
 """States: what is stored of an answer at one moment, and how much of it a reader has."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.tables import Status
 
 _POSITIONS = re.compile(r"([0-9]{1,12})(?:-([0-9]{1,12}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is stored of an answer at one moment."""
 
     status: Status
@@ -30,8 +29,7 @@ class Answer:
         return self.running and not self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """How much of an answer a reader has: characters of its text and of its reasoning, or the ended whole.
 
     As a string it is the id of an event: `12`, `12-345`, `end`.

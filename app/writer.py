@@ -105,7 +105,7 @@ class Writer:
         while self.running or not self._closing:
             await _within(self._until_next_beat(), self._dirty)
             try:
-                await self._pace.go()
+                others_wait = await self._pace.go()
                 self._dirty.clear()
                 self._urgent.clear()
                 await self._flush()
@@ -119,7 +119,8 @@ class Writer:
                 self._dirty.set()
                 continue
             self._refused_since = None
-            await _within(pause_seconds(len(self.running)), self._urgent)
+            if not others_wait:
+                await _within(pause_seconds(len(self.running)), self._urgent)
             if self._pace.kept:
                 self._dirty.set()
 

@@ -3,8 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+AT_ONCE = 125
+"""So many read at one go, at most: what they said is handed on before others read, who else would wait for
+all of it twice."""
+
 TURNS = 4
-"""Of the event loop, until what had come is taken: it is read in the first, and taken in one of the next."""
+"""Of the event loop, until what had come was taken: it is read in the first, and taken in one of the next."""
 
 
 class Pace:
@@ -27,10 +31,15 @@ class Pace:
         """Call `read` when it is time to read again."""
         self._waiting.append(read)
 
-    async def go(self) -> None:
-        """Have those who wait read; return when they have taken what had come."""
-        waiting, self._waiting = self._waiting, []
+    async def go(self) -> bool:
+        """Have those read who have waited longest, and return when they have taken what had come.
+
+        True if others wait too, who should read as soon as what these took is handed on.
+        """
+        waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+        others = bool(self._waiting)
         for read in waiting:
             read()
         for _ in range(TURNS if waiting else 0):
             await asyncio.sleep(0)
+        return others

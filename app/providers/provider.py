@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 
 class ChatMessage(TypedDict):
@@ -20,8 +20,7 @@ class Usage:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """What arrived next: some text, some reasoning, or how the answer ended.
 
     `finish` is the provider's own word where it gave one: `stop`, `length` (cut at a limit),

@@ -1,6 +1,7 @@
 """Pace: what models say behind their first words is read at one go, and its pauses are nobody's fault."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -46,6 +47,27 @@ async def test_what_follows_the_first_words_is_read_when_it_is_time(
         while not answer.task.done():
             await pace.go()
             await asyncio.sleep(0)
+
+
+async def test_who_has_waited_longest_reads_first_and_not_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.providers.pace.AT_ONCE", 2)
+    pace = Pace()
+    read: list[str] = []
+
+    def reader(name: str) -> Callable[[], None]:
+        return lambda: read.append(name)
+
+    for name in "abc":
+        pace.wait(reader(name))
+
+    assert await pace.go()
+    assert read == ["a", "b"]
+    pace.wait(reader("a"))
+    assert not await pace.go()
+    assert read == ["a", "b", "c", "a"]
+    assert not pace.kept
 
 
 async def test_a_server_is_not_silent_while_it_is_not_listened_to(
