@@ -80,7 +80,10 @@ def serve(*, reload: bool) -> None:
 
 @main.command()
 def worker() -> None:
-    """Write answers for web processes that run with GENERATE_IN=worker, over the same database."""
+    """Write answers for web processes.
+
+    Those run with GENERATE_IN=worker, over the same database.
+    """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
     _opened(settings)
@@ -89,7 +92,10 @@ def worker() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
+    """Create the database's tables or update them.
+
+    A SQLite file is copied before.
+    """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
     _opened(settings, migrates=True)
@@ -98,7 +104,7 @@ def migrate() -> None:
 
 @main.command()
 def settings() -> None:
-    """Print every setting, with its default, as a Markdown table."""
+    """Print every setting, as a table in Markdown."""
     click.echo(settings_table())
 
 

@@ -34,6 +34,7 @@ def test_help_names_the_commands() -> None:
 
     assert "serve" in said
     assert "settings" in said
+    assert "..." not in said.partition("Commands:")[2], "a line is cut off"
 
 
 @pytest.mark.parametrize(
