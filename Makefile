@@ -21,7 +21,7 @@ setup: $(VENV)/.run $(VENV)/.model ## Set up what is missing, and start nothing:
 run: setup ## Set up what is missing, then start the chat on http://127.0.0.1:8000
 	@exec $(BIN)/python -m app serve
 
-dev: $(VENV)/.dev $(VENV)/.model ## The same, restarted when a Python file changes; templates are read anew for each page
+dev: $(VENV)/.dev $(VENV)/.model ## The same, restarted when a Python or CSS file changes; templates are read anew for each page
 	@exec $(BIN)/python -m app serve --reload
 
 test: lint $(VENV)/.chromium $(VENV)/.model ## Set up what is missing, then lint, types and every test (ARGS="-k stop" for some)

@@ -41,7 +41,9 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--reload", is_flag=True, help="Restart when a Python file changes; read templates anew for each page."
+    "--reload",
+    is_flag=True,
+    help="Restart when a Python or CSS file changes; read templates anew for each page.",
 )
 def serve(*, reload: bool) -> None:
     """Start the chat. It is set up by environment variables or a .env file."""
@@ -58,7 +60,13 @@ def serve(*, reload: bool) -> None:
     if reload:
         address: dict[str, Any] = {"host": settings.host, "port": settings.port}
         uvicorn.run(
-            "app.main:reloadable", factory=True, reload=True, reload_dirs=["app"], **address, **options
+            "app.main:reloadable",
+            factory=True,
+            reload=True,
+            reload_dirs=["app", "static"],
+            reload_includes=["*.css"],
+            **address,
+            **options,
         )
         return
     # Bound before anything is opened, so that a second start by mistake does nothing at all.
@@ -72,7 +80,10 @@ def serve(*, reload: bool) -> None:
 
 @main.command()
 def worker() -> None:
-    """Write answers for web processes that run with GENERATE_IN=worker, over the same database."""
+    """Write answers for web processes.
+
+    Those run with GENERATE_IN=worker, over the same database.
+    """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
     _opened(settings)
@@ -81,7 +92,10 @@ def worker() -> None:
 
 @main.command()
 def migrate() -> None:
-    """Create the database's tables, or bring them up to date; a SQLite file is copied before."""
+    """Create the database's tables or update them.
+
+    A SQLite file is copied before.
+    """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
     _opened(settings, migrates=True)
@@ -90,7 +104,7 @@ def migrate() -> None:
 
 @main.command()
 def settings() -> None:
-    """Print every setting, with its default, as a Markdown table."""
+    """Print every setting, as a table in Markdown."""
     click.echo(settings_table())
 
 
@@ -219,6 +233,8 @@ def _bound(host: str, port: int) -> socket:
     listening.setsockopt(SOL_SOCKET, SO_SNDBUF, UNSENT_BYTES)
     try:
         listening.bind((host, port))
+        # From here on nobody else has the port: two that are only bound would both get past this.
+        listening.listen()
     except OSError as error:
         listening.close()
         other = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"

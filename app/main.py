@@ -39,7 +39,8 @@ def create_app(
     """The chat as an ASGI application.
 
     `generate` answers in the place of the model that the settings choose: an async generator
-    function that takes the messages so far (`[{"role": "user", "content": "Hi"}, …]`) and yields text.
+    function that takes the messages so far (`[{"role": "user", "content": "Hi"}, …]`,
+    behind the system prompt) and yields text.
     A `provider` of one's own says more: its model's name, and whether it is ready.
     """
     settings = settings or Settings()

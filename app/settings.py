@@ -20,7 +20,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 class Settings(BaseSettings):
     """How the server runs. Each field is an environment variable of the same name, in capitals."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     openai_base_url: str | None = Field(
         default=None,
@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="How the log is written, to standard error: for people, or for programs."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        """What is empty counts as not set: so compose passes on what nobody gave. No prompt is a choice."""
+        return {name: value for name, value in values.items() if value != "" or name == "system_prompt"}
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod

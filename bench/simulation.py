@@ -3,6 +3,7 @@
 All of it comes from bench/results.json, and goes into docs/scaling.md between its marks.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -125,11 +126,14 @@ def written(parts: Iterable[tuple[str, str]]) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Print everything, and write it down unless told not to."""
+    parser = argparse.ArgumentParser(prog="python -m bench.simulation")
+    parser.add_argument("--dry", action="store_true", help="write nothing down")
+    given = parser.parse_args(arguments)
     measured = Measured()
     known = fitted(measured)
     parts = told(measured, known, compared(measured, known))
-    print("\n\n".join(parts.values()))
-    if "--dry" not in arguments:
+    print("\n\n".join(f"{name}:\n\n{part}" for name, part in parts.items()))
+    if not given.dry:
         written(parts.items())
 
 

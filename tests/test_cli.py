@@ -4,12 +4,17 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
+from uvicorn.supervisors.watchfilesreload import FileFilter
 
 from app.cli import main
 from app.logs import OURS
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +34,7 @@ def test_help_names_the_commands() -> None:
 
     assert "serve" in said
     assert "settings" in said
+    assert "..." not in said.partition("Commands:")[2], "a line is cut off"
 
 
 @pytest.mark.parametrize(
@@ -92,3 +98,17 @@ def test_a_port_that_is_taken_is_named_before_anything_is_opened(tmp_path: Path)
     assert result.exit_code == 2
     assert f"port {port}" in result.output
     assert not (tmp_path / "chat.db").exists()
+
+
+def test_who_edits_the_style_sees_it_at_the_next_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: asked.update(options))
+    monkeypatch.chdir(ROOT)
+
+    CliRunner().invoke(main, ["serve", "--reload"], catch_exceptions=False)
+
+    config = uvicorn.Config("app.main:reloadable", **asked)
+    watched = FileFilter(config)
+    assert ROOT / "static" in config.reload_dirs
+    assert watched(ROOT / "static" / "css" / "10-tokens.css")
+    assert watched(ROOT / "app" / "main.py")

@@ -287,6 +287,19 @@ async def test_where_that_port_is_taken_the_chat_runs_all_the_same(
     assert f"METRICS_PORT: cannot listen on 127.0.0.1, port {port}" in caplog.text
 
 
+def test_the_port_of_the_pages_is_theirs_where_the_metrics_are_to_have_the_same(tmp_path: Path) -> None:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = f"{free.getsockname()[1]}"
+    with (
+        Server(tmp_path, port=port, metrics_port=port) as server,
+        httpx2.Client(trust_env=False) as client,
+    ):
+        assert client.get(f"{server.url}/healthz").text.strip() == "ok"
+
+    assert f"METRICS_PORT: cannot listen on 127.0.0.1, port {port}" in server.said_first
+
+
 def test_the_documented_metrics_are_the_metrics() -> None:
     documented = {}
     for name, kind, labels in re.findall(

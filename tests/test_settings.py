@@ -24,6 +24,29 @@ def test_the_built_in_model_answers_where_no_server_and_no_key_is_named(
     assert not Settings().embedded
 
 
+def test_what_is_empty_counts_as_not_set_and_wins_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "none.env").write_text("METRICS_PORT=9100\nPROMPT_LIMIT=\n")
+    assert Settings().metrics_port == 9100
+    assert Settings().prompt_limit == Settings.model_fields["prompt_limit"].default
+
+    monkeypatch.setenv("METRICS_PORT", "")
+
+    assert Settings().metrics_port is None
+
+
+def test_an_empty_system_prompt_is_none_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert Settings().system_prompt
+    (tmp_path / "none.env").write_text("SYSTEM_PROMPT=\n")
+    assert Settings().system_prompt == ""
+
+    (tmp_path / "none.env").unlink()
+    monkeypatch.setenv("SYSTEM_PROMPT", "")
+
+    assert Settings().system_prompt == ""
+
+
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
 

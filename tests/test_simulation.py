@@ -139,3 +139,12 @@ def test_costs_are_found_and_none_is_negative(
     rows = [(1.0, 1.0), (2.0, 1.0), (3.0, 5.0)]
 
     assert least_squares(rows, [true(*row) for row in rows]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_it_does_not_know_it_does_not_take_for_leave_to_write() -> None:
+    before = simulation.DOCUMENT.stat().st_mtime_ns
+
+    with pytest.raises(SystemExit):
+        simulation.main(["--dyr"])
+
+    assert simulation.DOCUMENT.stat().st_mtime_ns == before
