@@ -26,7 +26,7 @@ LOCAL_USER = 1
 """The one user of a server without accounts."""
 
 STOPPING = "This server is being restarted. Your text is still here: send it again in a moment."
-GONE = "There is no such conversation here. It may have been deleted."
+GONE = "There is no such conversation here. It may have been deleted: begin a new chat to go on."
 
 
 Beginning = Callable[[AsyncSession], Awaitable[Turn | None]]

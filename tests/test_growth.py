@@ -132,6 +132,14 @@ def test_a_text_that_turns_too_intricate_is_shown_as_it_is() -> None:
     assert "too intricate" in render(text)[0]
 
 
+def test_code_whose_fence_never_came_is_in_colours_once_it_has_ended() -> None:
+    text = "Code:\n\n```py\nimport re"
+    before = grown(NOTHING, text, running=True)
+
+    assert "<span" not in before.blocks[-1].partition("<code>")[2]
+    assert grown(before, text, running=False).blocks[-1].count('<span class="k') == 1
+
+
 def test_of_very_much_code_the_first_is_in_colours_however_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(highlighting, "_SECONDS", 60)
 

@@ -145,7 +145,7 @@ async def test_an_unknown_conversation_is_told_as_the_reader_wants_it(
 
     assert response.status_code == 404
     assert response.headers["content-type"].startswith(accept)
-    assert "It may have been deleted." in response.text
+    assert "It may have been deleted" in response.text
 
 
 async def test_what_a_model_was_not_sent_is_told(settings: Settings) -> None:

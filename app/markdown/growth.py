@@ -92,7 +92,7 @@ def _lengthened(before: Rendering, tail: str) -> Rendering | None:
         return None
     source = tail[last.begin :]
     complete = completed(source)
-    pieces = _pieces(complete)
+    pieces = _pieces(complete, running=True)
     blocks = [html for html in _blocks(pieces, last.code) if html]
     if not blocks or len(blocks) < len(pieces) or ends_in_code(pieces[-1]):
         return None
@@ -112,7 +112,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     cleaned = clean(uncleaned)
     decided = without_undecided_end(cleaned) if running else cleaned
     tail = shielded(decided)
-    pieces = _pieces(tail)
+    pieces = _pieces(tail, running=running)
     defines = _has_definition(tail, pieces)
     if defines and "[" in before.settled_text:
         # It can make a link of what stands far above it.
@@ -171,12 +171,13 @@ def _with_more_settled(known: Rendering, tail: str, pieces: Sequence[Piece]) -> 
     )
 
 
-def _pieces(text: str) -> list[Piece]:
+def _pieces(text: str, *, running: bool) -> list[Piece]:
     if is_too_intricate(text):
         raise TooIntricateError
     pieces = split(unshielded(to_html(text)))
-    # Only the last piece can still grow, or the one before the footnotes.
-    pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]
+    if running:
+        # Only the last piece can still grow, or the one before the footnotes.
+        pieces[-2:] = [with_open_code_marked(piece, text) for piece in pieces[-2:]]
     return pieces
 
 
@@ -188,10 +189,10 @@ def _as_they_will_read(text: str, pieces: Sequence[Piece], *, defines: bool) -> 
     if defines:
         # It may use what is defined elsewhere, and notes come behind it.
         complete = completed(text)
-        return pieces if complete == text else _pieces(complete)
+        return pieces if complete == text else _pieces(complete, running=True)
     source = "\n".join(text.split("\n")[last[0].line - 1 :])
     complete = completed(source)
-    return pieces if complete == source else [*pieces[:-1], *_pieces(complete)]
+    return pieces if complete == source else [*pieces[:-1], *_pieces(complete, running=True)]
 
 
 def _has_definition(text: str, pieces: Sequence[Piece]) -> bool:

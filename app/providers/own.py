@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from inspect import iscoroutinefunction, isgeneratorfunction
 
 from app.providers import failures
 from app.providers.failures import Asked
@@ -22,6 +23,11 @@ class OwnProvider:
     def __init__(
         self, generate: Generate, *, first_token_seconds: float = 60, idle_seconds: float = 60
     ) -> None:
+        """Raises TypeError for a function that cannot be one."""
+        if isgeneratorfunction(generate) or iscoroutinefunction(generate):
+            raise TypeError(
+                f"{generate.__name__} is no async generator function: it takes both `async def` and `yield`"
+            )
         self._generate = generate
         self._first_token_seconds = first_token_seconds
         self._idle_seconds = idle_seconds

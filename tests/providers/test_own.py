@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, closing
 
 import pytest
@@ -65,6 +65,18 @@ async def test_one_that_spoke_while_the_process_was_held_up_is_heard() -> None:
             hold_up(0.4)
 
             assert await rest == Delta(text=" and half")
+
+
+def test_a_function_that_is_none_is_refused_at_once() -> None:
+    def without_async(messages: list[ChatMessage]) -> Iterator[str]:
+        yield "Hi"
+
+    async def without_yield(messages: list[ChatMessage]) -> str:
+        return "Hi"
+
+    for function in (without_async, without_yield):
+        with pytest.raises(TypeError, match=f"{function.__name__} is no async generator function"):
+            OwnProvider(function)  # type: ignore[arg-type]  # as somebody without a type checker would
 
 
 async def test_its_own_timeout_is_its_own_fault() -> None:
