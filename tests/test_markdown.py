@@ -261,7 +261,8 @@ def test_code_is_highlighted_when_its_fence_closes_and_not_before(
 def test_open_code_grows_at_its_end_alone(container: str, fence: str) -> None:
     code = "if x:\n    return <b> & ``\n\n\n# é\nend"
     text = inside(container, fence + (code.replace("\n", "\n    ") if fence == "    " else code))
-    htmls = ["".join(render(prefix, running=True)) for prefix in prefixes(text, len(inside(container, fence)) + 1)]
+    begun = len(inside(container, fence)) + 1
+    htmls = ["".join(render(prefix, running=True)) for prefix in prefixes(text, begun)]
     starts = [html[: html.index(END)] for html in htmls]
 
     assert all(new.startswith(old) for old, new in pairwise(starts))
