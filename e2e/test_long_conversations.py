@@ -39,7 +39,7 @@ def server(tmp_path: Path, upstream: Upstream) -> Iterator[Server]:
 
 
 def first_prompt(page: Page) -> str:
-    return page.locator("article[data-role=user] .said").first.inner_text()
+    return page.locator("article[data-role=user] .said").first.text_content() or ""
 
 
 def top_of(page: Page, text: str) -> float:
@@ -68,7 +68,7 @@ def test_reading_upwards_brings_everything_and_moves_nothing(chat: Chat) -> None
         assert abs(top_of(page, shown) - before) <= 1
         shown = first_prompt(page)
 
-    said = page.locator("article[data-role=user] .said").all_inner_texts()
+    said = page.locator("article[data-role=user] .said").all_text_contents()
     assert said == [prompt(number) for number in range(1, TURNS + 1)]
     expect(page.get_by_role("link", name="Earlier messages")).to_have_count(0)
 
@@ -107,7 +107,7 @@ def test_without_scripts_older_messages_are_pages(new_context: Any) -> None:
     page.goto("/conversations/1")
     found: list[str] = []
     while True:
-        found = page.locator("article[data-role=user] .said").all_inner_texts() + found
+        found = page.locator("article[data-role=user] .said").all_text_contents() + found
         link = page.get_by_role("link", name="Earlier messages")
         if not link.count():
             break

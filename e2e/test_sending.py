@@ -10,7 +10,12 @@ from e2e.conftest import NETWORK, Watch
 from e2e.server import Server
 from tests.upstream import PAUSE, Upstream
 
-PLACE = "it => { const {x, y, width, height} = it.getBoundingClientRect(); return [x, y, width, height]; }"
+PLACE = """it => {
+    const {x, y, width, height} = it.getBoundingClientRect();
+    const {paddingLeft, paddingTop} = getComputedStyle(it);
+    const [left, top] = [paddingLeft, paddingTop].map(parseFloat);
+    return [x + left, y + top, width - 2 * left, height - 2 * top];
+}"""
 DRAWN = "it => { const drawn = getComputedStyle(it, '::after'); return [drawn.content, drawn.opacity]; }"
 
 
