@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import count, pairwise
 from time import perf_counter
 
 from sse_starlette import ServerSentEvent
@@ -41,6 +41,8 @@ KINDS = {
     + "\n",
 }
 
+_PLACES = count()
+
 FIGURES = (Figure("time", "µs"), Figure("bytes", "kB", 1))
 
 
@@ -67,11 +69,12 @@ def measure(options: Options) -> Results:
 def flushes(text: str) -> Iterable[float]:
     """The seconds that each flush of the last characters takes: rendering, and what to send."""
     ends = range(len(text) - LAST, len(text), STEP)
-    before = shown_now("bench", text[: ends[0] - STEP], running=True).blocks
+    place = f"bench{next(_PLACES)}"  # nobody has been shown anything there
+    before = shown_now(place, text[: ends[0] - STEP], running=True)
     for end in ends:
         start = perf_counter()
-        now = shown_now("bench", text[:end], running=True).blocks
-        changes("bench", before, now, bare=True)
+        now = shown_now(place, text[:end], running=True)
+        changes(place, before.blocks, now.blocks, bare=True)
         yield perf_counter() - start
         before = now
 
