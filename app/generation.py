@@ -242,9 +242,8 @@ class Generations:
             async for delta in deltas:
                 if running.ending:
                     return
-                first = running.take(delta)
-                if running.dirty:
-                    self._writer.wake(urgent=first)
+                # Also where nothing is to be stored yet, for models are read on when the writer says so.
+                self._writer.wake(urgent=running.take(delta))
                 if running.full:
                     running.finish = "length"
                     return

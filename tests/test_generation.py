@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import answers, conversations, polling
 from app.db import Database
 from app.generation import Answering, Generations
-from app.providers import ChatMessage, Delta, ProviderError, Usage
+from app.providers import ChatMessage, Delta, Pace, ProviderError, Usage
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.states import Answer
 from app.tables import Chunk, Message
@@ -41,11 +41,12 @@ class Bench:
         answer_limit: int = 1000,
         clock: Callable[[], float] = monotonic,
         wakeups: WakeUps | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.database = database
         self.wakeups = wakeups or WakeUps()
         self.generations = Generations(
-            database, self.wakeups, answering, as_asked, answer_limit=answer_limit, clock=clock
+            database, self.wakeups, answering, as_asked, answer_limit=answer_limit, clock=clock, pace=pace
         )
 
     async def ask(self) -> int:
@@ -100,6 +101,30 @@ async def bench(database: Database, provider: ScriptedProvider) -> AsyncIterator
     await bench.generations.open()
     yield bench
     await bench.generations.close()
+
+
+async def test_a_model_whose_words_are_held_back_is_read_on_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.writer.BEAT_SECONDS", 3600)
+    monkeypatch.setattr("app.writer.pause_seconds", lambda answers: 0)
+    pace = Pace()
+
+    async def answering(messages: object) -> AsyncGenerator[Delta, None]:
+        for text in ("Well, ", "\ud83d", "\ude00."):
+            for _ in range(2_000):
+                await asyncio.sleep(0)  # by then the writer has nothing to do
+            yield Delta(text)
+            read = asyncio.Event()
+            pace.wait(read.set)
+            await read.wait()
+
+    bench = Bench(database, answering, pace=pace)
+    await bench.generations.open()
+    try:
+        assert (await bench.end_of(await bench.ask())).text == "Well, 😀."
+    finally:
+        await bench.generations.close()
 
 
 async def test_every_state_that_a_reader_sees_is_what_the_database_holds(
