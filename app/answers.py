@@ -22,7 +22,11 @@ STOPPED = "The server was stopped while this was being written."
 # Made once, since to make a statement takes longer than to run it.
 _HELD = (
     select(MESSAGES.c.id, MESSAGES.c.attempt)
-    .where(MESSAGES.c.status == "generating", MESSAGES.c.worker == bindparam("by"))
+    .where(
+        MESSAGES.c.status == "generating",
+        MESSAGES.c.worker == bindparam("by"),
+        MESSAGES.c.id.between(bindparam("first"), bindparam("last")),
+    )
     .order_by(MESSAGES.c.id)
     .with_for_update(read=True, key_share=True)
 )
@@ -78,13 +82,17 @@ class Ending:
     completion_tokens: int | None = None
 
 
-async def held(session: AsyncSession, worker: str) -> dict[int, int]:
-    """Which answers this worker may write to, each with its attempt.
+async def held(session: AsyncSession, worker: str, message_ids: Sequence[int]) -> dict[int, int]:
+    """Which of these answers this worker may write to, each with its attempt; maybe others between them.
 
-    All others have ended, were deleted, or are somebody else's. What is said holds until the
+    The others have ended, were deleted, or are somebody else's. What is said holds until the
     transaction ends: whoever wants to end an answer (`finish`) waits for it.
     """
-    return {row.id: row.attempt for row in await session.execute(_HELD, {"by": worker})}
+    if not message_ids:
+        return {}
+    # By their range and not one by one: that is one statement, whatever their number.
+    between = {"by": worker, "first": min(message_ids), "last": max(message_ids)}
+    return dict((await session.execute(_HELD, between)).all())
 
 
 async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:

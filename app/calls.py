@@ -13,9 +13,16 @@ from app.providers import ChatMessage, Delta, Provider, ProviderError, Usage
 
 
 def observed(answering: Answering, metrics: Metrics, tracer: Tracer, provider: Provider) -> Answering:
-    """The same, with each call observed. One that is asked again for the same answer is another call."""
+    """The same, with each call observed. One that is asked again for the same answer is another call.
 
-    async def answer(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+    Where nothing is counted and no spans are taken nothing is looked at, which would cost for each token.
+    """
+
+    def answer(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        watched = metrics.counts or tracing.leads_somewhere(tracer)
+        return looked_at(messages) if watched else answering(messages)
+
+    async def looked_at(messages: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
         usage: Usage | None = None
         finish: str | None = None
         failure: str | None = None

@@ -62,9 +62,12 @@ def changes(place: str, seen: Sequence[str] | None, now: Sequence[str], *, bare:
 
 
 def tip(place: str | int) -> str:
-    """The CSS selector of the place where the text of an answer goes on, most of the time."""
-    last = f"#message-{place}-blocks>:last-child"
-    return ",".join(last + tip for tip in _TIPS)
+    """The CSS selector of the place where the text of an answer goes on, most of the time.
+
+    One selector, with the id in it: in a list of several a browser looks through all of the page.
+    """
+    within = ",".join(f".block{tip}" for tip in _TIPS)
+    return f"#message-{place}-blocks>:last-child :is({within})"
 
 
 async def step(

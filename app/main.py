@@ -20,7 +20,7 @@ from app.polling import poll
 from app.prompts import prompting
 from app.providers import Pace, Provider, choose_provider, prompt_llm_async
 from app.providers.own import Generate, OwnProvider
-from app.routes import completion, conversations, demos, health, messages, numbers, status
+from app.routes import completion, conversations, demos, health, messages, status
 from app.security import BodyLimit, CrossSite, FormCharset, HostAllowlist, SecurityHeaders
 from app.settings import LOOPBACK_NAMES, Settings
 from app.static_files import StaticFiles
@@ -96,6 +96,9 @@ def create_app(
     for routes in (conversations, completion, messages, demos, status, health):
         app.include_router(routes.router)
     if settings.metrics:
+        # Imported only here: it loads Prometheus's client.
+        from app.routes import numbers
+
         app.include_router(numbers.router)
     return app
 
@@ -109,24 +112,22 @@ async def running_chat(
 ) -> AsyncIterator[Chat]:
     """The parts of the application, at work until the block ends; with `writes` it writes answers itself."""
     tracing.set_up()
-    database, wakeups, metrics = Database(settings.database_url), WakeUps(), Metrics()
-    generations = Generations(
-        database,
-        wakeups,
-        observed(partial(prompt_llm_async, provider=provider), metrics, tracing.tracer(), provider)
-        if writes
-        else None,
-        partial(prompting, system_prompt=settings.system_prompt, provider=provider),
-        answer_limit=settings.answer_limit,
-        metrics=metrics,
-        pace=pace,
-    )
     async with AsyncExitStack() as closing:
+        database, wakeups, metrics = Database(settings.database_url), WakeUps(), _metrics(settings, closing)
+        generations = Generations(
+            database,
+            wakeups,
+            observed(partial(prompt_llm_async, provider=provider), metrics, tracing.tracer(), provider)
+            if writes
+            else None,
+            partial(prompting, system_prompt=settings.system_prompt, provider=provider),
+            answer_limit=settings.answer_limit,
+            metrics=metrics,
+            pace=pace,
+        )
         closing.push_async_callback(tracing.flush)
         closing.push_async_callback(database.close)
         closing.push_async_callback(provider.close)
-        if settings.metrics_port:
-            closing.callback(metrics.listen(settings.host, settings.metrics_port))
         await database.open()
         await generations.open()
         closing.push_async_callback(_end_of, asyncio.create_task(poll(database, wakeups), name="polling"))
@@ -142,6 +143,19 @@ async def running_chat(
         if writes:
             await provider.start()
         yield Chat(settings, database, wakeups, generations, provider, metrics)
+
+
+def _metrics(settings: Settings, closing: AsyncExitStack) -> Metrics:
+    """What counts what the settings say that somebody looks at."""
+    if not settings.metrics and not settings.metrics_port:
+        return Metrics()
+    # Imported only here: it loads Prometheus's client.
+    from app.prometheus import Prometheus
+
+    counting = Prometheus()
+    if settings.metrics_port:
+        closing.callback(counting.listen(settings.host, settings.metrics_port))
+    return counting
 
 
 async def _end_of(task: asyncio.Task[None]) -> None:

@@ -11,7 +11,7 @@ from itertools import count
 from threading import Lock
 from weakref import WeakValueDictionary
 
-from app.markdown import NOTHING, Rendering, grown
+from app.markdown import NOTHING, Rendering, grown, is_loaded
 
 # In characters.
 _LONG = 8_000
@@ -82,7 +82,9 @@ def shown_now(place: str, text: str, *, running: bool = False) -> Shown:
 
 
 def is_long(place: str, text: str) -> bool:
-    """Whether so much of a text is unsettled that to render it takes more than a millisecond."""
+    """Whether to render a text takes more than a millisecond: so much is unsettled, or it is the first."""
+    if not is_loaded():
+        return True
     settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
     return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
 

@@ -41,7 +41,7 @@ def set_up() -> None:
     endpoint = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     otlp = os.environ.get("OTEL_TRACES_EXPORTER", "otlp").lower() in ("otlp", "")
-    if not endpoint or off or not otlp or type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider:
+    if not endpoint or off or not otlp or _is_set_up():
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -66,6 +66,11 @@ async def flush() -> None:
 def tracer() -> Tracer:
     """What makes our spans; they lead nowhere unless something is set up."""
     return trace.get_tracer("fastapi-llm")
+
+
+def leads_somewhere(tracer: Tracer) -> bool:
+    """Whether anybody is sent its spans."""
+    return not isinstance(tracer, trace.ProxyTracer | trace.NoOpTracer) or _is_set_up()
 
 
 def hide_query() -> None:
@@ -110,3 +115,7 @@ def end(
         span.set_attribute("error.type", failure)
         span.set_status(Status(StatusCode.ERROR))
     span.end()
+
+
+def _is_set_up() -> bool:
+    return type(trace.get_tracer_provider()) is not trace.ProxyTracerProvider

@@ -179,7 +179,8 @@ class Writer:
             if beats:
                 # First, as who takes this process for dead locks the beat and then the answers.
                 await leases.beat(session, self._worker)
-            held = await answers.held(session, self._worker)
+            looked_at = [*(one.running for one in taken), *others]
+            held = await answers.held(session, self._worker, [running.message_id for running in looked_at])
             written = [one for one in taken if held.get(one.running.message_id) == one.running.attempt]
             for one in written:
                 if one.running.doubtful:
@@ -195,7 +196,7 @@ class Writer:
             one.let_go()
             if not one.ending:
                 self._wakeups.committed[one.running.message_id] = one.running.committed
-        for running in (*(one.running for one in taken), *others):
+        for running in looked_at:
             if held.get(running.message_id) != running.attempt:
                 self._lose(running)
         for one in written:

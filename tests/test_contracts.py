@@ -30,7 +30,7 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
-    {"schema", "sqlite", "db", "refusals", "metrics", "markdown", "static_files"},
+    {"schema", "sqlite", "db", "refusals", "metrics", "prometheus", "markdown", "static_files"},
     {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "streams"}
     | {"leases", "notifications", "chunks"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}
@@ -177,26 +177,28 @@ def imported(path: Path) -> set[str]:
 OPEN_SQLITE = """
 import asyncio, sys
 from app.cli import main, running_chat
-from app.providers import Pace
-from app.providers.scripted import ScriptedProvider
+from app.providers import Pace, choose_provider
 from app.settings import Settings
 
 async def chat():
-    settings = Settings(database_url=f"sqlite:///{sys.argv[1]}")
-    async with running_chat(settings, ScriptedProvider(), Pace(), writes=True):
+    settings = Settings(database_url=f"sqlite:///{sys.argv[1]}", openai_base_url="http://127.0.0.1:9/v1")
+    async with running_chat(settings, choose_provider(settings), Pace(), writes=True):
         print(*sys.modules)
 
 asyncio.run(chat())
 """
 
 
-def test_a_chat_over_sqlite_loads_nothing_that_only_others_need(tmp_path: Path) -> None:
+def test_a_chat_over_sqlite_that_was_asked_nothing_loads_nothing_that_only_others_need(
+    tmp_path: Path,
+) -> None:
     opened = [sys.executable, "-c", OPEN_SQLITE, f"{tmp_path}/chat.db"]
     for _ in ("a new one", "the same again"):
         said = subprocess.run(opened, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     loaded = set(said.split())
 
     of_others = {"alembic", "asyncpg", "sqlalchemy.dialects.postgresql", "opentelemetry.sdk"}
+    of_others |= {"prometheus_client", "aiohttp", "comrak", "nh3", "math_core", "pygments"}
     if parsers.HAS_COMRAK:
         of_others |= {"markdown_it"}
     assert "sqlalchemy.dialects.sqlite" in loaded

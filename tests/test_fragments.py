@@ -2,8 +2,11 @@
 
 import gc
 import re
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup, Tag
@@ -339,3 +342,17 @@ def test_text_cannot_forge_what_surrounds_it() -> None:
 
     assert soup.select("clipboard-copy, hx-partial, pre[id]") == []
     assert hostile.split("\n")[0] in soup.get_text()
+
+
+def test_the_first_text_of_a_process_is_rendered_beside_the_event_loop() -> None:
+    # The renderer is loaded with it.
+    root = Path(__file__).parent.parent
+    program = """
+from app.renderings import is_long, shown_now
+print(is_long("7", "Hi"), *shown_now("7", "Hi").blocks, is_long("7", "Hi"))
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout == "True <p>Hi</p> False\n"

@@ -253,7 +253,7 @@ async def test_a_process_that_is_stopped_within_a_transaction_keeps_no_answer_lo
     async def write_and_stop() -> None:
         async with stopped.writing() as session:
             await leases.beat(session, first.generations.worker or "")
-            await answers.held(session, first.generations.worker or "")
+            await answers.held(session, first.generations.worker or "", [answer])
             while not ended:
                 ended.extend(await look(lookout))
 

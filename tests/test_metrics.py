@@ -18,7 +18,7 @@ from app.db import Database
 from app.generation import Generations
 from app.leases import LOOKS, UNCLAIMED_LOOKS, Lookout
 from app.main import create_app
-from app.metrics import Metrics
+from app.prometheus import Prometheus
 from app.providers import ChatMessage, Delta, ProviderError, Usage
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.refusals import Unavailable
@@ -87,7 +87,7 @@ async def test_an_answer_is_counted_in_all_its_parts(
 
 
 async def test_where_no_usage_is_reported_the_pieces_are_counted() -> None:
-    metrics = Metrics()
+    metrics = Prometheus()
 
     async def silent(_: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
         for text in ("a", "b", "c"):
@@ -161,7 +161,7 @@ async def test_a_stop_is_counted_once_whoever_writes_the_answer(
 
 
 async def test_an_answer_that_another_process_writes_is_counted_by_who_stops_it(database: Database) -> None:
-    writing, bystander = Bench(database, ScriptedProvider(["One", PAUSE]).stream), Metrics()
+    writing, bystander = Bench(database, ScriptedProvider(["One", PAUSE]).stream), Prometheus()
     other = Generations(
         database, WakeUps(), None, writing.generations._prompting, answer_limit=9, metrics=bystander
     )
@@ -174,7 +174,7 @@ async def test_an_answer_that_another_process_writes_is_counted_by_who_stops_it(
 
 
 async def test_answers_of_a_dead_process_are_counted_as_recovered(database: Database) -> None:
-    dead, metrics = Bench(database, ScriptedProvider(["One", PAUSE]).stream), Metrics()
+    dead, metrics = Bench(database, ScriptedProvider(["One", PAUSE]).stream), Prometheus()
     await dead.ask()
     await dead.ask()
     lookout = Lookout(database, "who looks", metrics)
@@ -193,7 +193,7 @@ async def test_answers_of_a_dead_process_are_counted_as_recovered(database: Data
 async def test_answers_that_nobody_writes_are_counted_as_recovered(
     database: Database, worker: str | None, looks: int, reason: str, status: str
 ) -> None:
-    metrics = Metrics()
+    metrics = Prometheus()
     async with database.writing() as session:
         await conversations.add_turn(session, USER, prompt="Hi", model="m", worker=worker)
     lookout = Lookout(database, "who looks", metrics)
@@ -205,7 +205,7 @@ async def test_answers_that_nobody_writes_are_counted_as_recovered(
 
 
 async def test_a_gap_is_the_time_since_the_piece_before() -> None:
-    metrics, seconds = Metrics(), 0.02
+    metrics, seconds = Prometheus(), 0.02
 
     async def steady(_: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
         for text in ("", "a", "b", "c", "d"):
@@ -224,7 +224,7 @@ async def test_a_gap_is_the_time_since_the_piece_before() -> None:
 
 
 def test_a_commit_that_is_refused_is_counted_as_that_and_its_time_is_not() -> None:
-    metrics = Metrics()
+    metrics = Prometheus()
 
     with pytest.raises(Unavailable), metrics.commit():
         raise Unavailable("The disk is full.", full=True)
@@ -308,7 +308,7 @@ def test_the_documented_metrics_are_the_metrics() -> None:
         values = (re.findall(r"`(\w+)`", part) for part in labels.split(";") if part.strip())
         documented[name] = (kind, {name: set(rest) for name, *rest in values})
     exported: dict[str, tuple[str, dict[str, set[str]]]] = {}
-    for family in Metrics().registry.collect():
+    for family in Prometheus().registry.collect():
         if family.name.startswith("process_"):
             continue
         name = family.name + ("_total" if family.type == "counter" else "")

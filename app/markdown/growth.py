@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from app.markdown.blocks import block
-from app.markdown.ends import End, end_of, has_odd_blanks
+from app.markdown.ends import end_of, has_odd_blanks
 from app.markdown.limits import TooIntricateError, is_too_intricate, is_too_large, unformatted
 from app.markdown.parsers import longest, to_html
 from app.markdown.pieces import Piece, code_length, code_lines, ends_in_code, split, with_open_code_marked
+from app.markdown.rendering import NOTHING, Last, Rendering
 from app.markdown.shields import shielded, unshielded
 from app.markdown.unfinished import completed, without_undecided_end
 from app.text import clean
@@ -20,38 +20,6 @@ _LONGEST_LAST = 3_000
 # Each lexer has its clock, but there can be any number of blocks of code; and what a clock decides is not the
 # same each time, nor for a text in steps as for the whole.
 _MOST_HIGHLIGHTED = 100_000
-
-
-class _Last(NamedTuple):
-    """The last piece of an unsettled text that is shown to its end, if its last line can go on within it."""
-
-    text: str
-    """All of the unsettled text."""
-    begin: int
-    """Where the piece begins in it."""
-    number: int
-    """Of the piece's block."""
-    code: int
-    """How much code that may be highlighted there is before it, in characters."""
-
-
-class Rendering(NamedTuple):
-    """A text's blocks. The first ones, those of the settled text, are settled: they stay."""
-
-    blocks: tuple[str, ...] = ()
-    settled: int = 0
-    settled_text: str = ""
-    settled_length: int = 0
-    """Of the settled blocks together, in characters."""
-    settled_code: int = 0
-    """How much code that may be highlighted there is in them, in characters."""
-    end: End | None = None
-    """Where the text goes on, if that may take no parser."""
-    last: _Last | None = None
-    """What the parser has to see of the text when its last line goes on, if that is not all."""
-
-
-NOTHING = Rendering()
 
 
 def grown(before: Rendering, text: str, *, running: bool) -> Rendering:
@@ -131,7 +99,7 @@ def _grown(before: Rendering, text: str, *, running: bool) -> Rendering:
     return _with_more_settled(known, tail, pieces)
 
 
-def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> _Last | None:
+def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> Last | None:
     last = pieces[-1]
     if not last.line or ends_in_code(last) or tail.endswith("\n") or has_odd_blanks(tail):
         return None
@@ -143,7 +111,7 @@ def _last(known: Rendering, tail: str, pieces: Sequence[Piece]) -> _Last | None:
     if is_of_paragraph or tail[begin] in " \t\ufeff":
         return None
     code = known.settled_code + sum(code_length(piece.html) for piece in pieces[:-1])
-    return _Last(tail, begin, known.settled + len(pieces) - 1, code)
+    return Last(tail, begin, known.settled + len(pieces) - 1, code)
 
 
 def _blocks(pieces: Sequence[Piece], code: int) -> Iterator[str | None]:

@@ -5,16 +5,11 @@ Nothing that a server sent is repeated, save numbers: its text may hold a key, H
 
 import json
 import re
-import socket
-import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import uniform
 from typing import Any
-
-import aiohttp
 
 from app.providers.provider import ProviderError
 
@@ -60,31 +55,6 @@ def of_event(error: object, asked: Asked) -> ProviderError:
     code = details.get("code")
     status = code if isinstance(code, int) and 100 <= code < 600 else 0
     return _of_error(status, details, asked)
-
-
-def of_transport(error: Exception, asked: Asked) -> ProviderError:
-    """What a failure to connect, or to stay connected, means."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return asked.error("unreachable", "cannot be found: there is no such name. Check OPENAI_BASE_URL.")
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return asked.error(
-            "unreachable",
-            "did not make a secure connection: its certificate is not trusted, or it does not speak https.",
-        )
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return asked.error(
-            "unreachable", "refused the connection: nothing runs there. Start it, then try again."
-        )
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return asked.error("unreachable", "could not be reached in time. Check the network.")
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return asked.error("unreachable", "could not be reached through the proxy that is set.")
-        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
-            return asked.error("unreachable", "could not be reached. Check the network and OPENAI_BASE_URL.")
-        case _:
-            return broken_off(asked)
 
 
 def broken_off(asked: Asked) -> ProviderError:
@@ -182,12 +152,3 @@ def _token_counts(details: dict[str, Any]) -> str:
         found = CONTEXT_ASKED.search(message), CONTEXT_LIMIT.search(message)
         prompt, limit = (int(match[1].replace(",", "") or 0) if match else 0 for match in found)
     return f": it has {prompt:,} tokens, and {limit:,} is the limit" if prompt and limit else ""
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            for inner in error.exceptions:
-                yield from _causes(inner)
-        error = error.__cause__ or error.__context__
