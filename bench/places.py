@@ -13,7 +13,7 @@ from bench.processes import Child
 from bench.upstream import Upstream
 from e2e.server import Server
 
-OURS, PLAIN = "ours", "plain text"
+OURS, PLAIN, BARE = "ours", "plain text", "bare page"
 ENDING = ".answer .ending"
 """What both call the end of an answer."""
 
@@ -46,6 +46,13 @@ def plain(upstream: Upstream, turns: int) -> Iterator[Place]:
     """A page to which each token is appended as plain text."""
     with Child("bench.baselines.plain", upstream.api) as child:
         yield Place(f"{child.url}/chat?turns={turns}", child.pid)
+
+
+@contextmanager
+def bare(upstream: Upstream, turns: int) -> Iterator[Place]:
+    """A form, one stylesheet, and what was said before as plain text."""
+    with Child("bench.baselines.plain", upstream.api) as child:
+        yield Place(f"{child.url}/bare?turns={turns}", child.pid)
 
 
 def write(page: Page, prompt: str = "Hi") -> None:
