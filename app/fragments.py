@@ -76,7 +76,7 @@ async def step(
     """What is shown of a text now, and the `changes` to that; beside the event loop where it takes long."""
 
     def taken() -> tuple[Shown, str]:
-        now = shown_now(place, text, running=running)
+        now = shown_now(place, text, running=running, seen=seen or Shown())
         if now is seen:
             return now, ""
         return now, changes(place, seen.blocks if seen else None, now.blocks, bare=bare)

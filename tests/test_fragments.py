@@ -1,5 +1,6 @@
 """Fragments: however an answer is cut, what is sent adds up to the whole."""
 
+import asyncio
 import gc
 import re
 import weakref
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from app import renderings
 from app.fragments import changes, is_balanced, page_blocks, tip
+from app.fragments import step as step_of
 from app.growing import GrowingAnswer
 from app.markdown import Rendering, grown
-from app.renderings import shown_now
+from app.renderings import Shown, shown_now
 
 PARTIAL = re.compile(r'<hx-partial hx-target="([^"]*)" hx-swap=(\w+)>(.*?)</hx-partial>', re.DOTALL)
 
@@ -293,6 +295,27 @@ def test_who_comes_back_takes_nothing_from_the_others(monkeypatch: pytest.Monkey
 
     assert shown_now("8", text + "More.", running=True).blocks[: len(now)] == now
     assert rendered[0] < 5_000
+
+
+def test_who_catches_up_with_a_long_answer_has_each_part_rendered_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "Some words.\n\n" * 2_000
+    held = shown_now("9", text)
+    seen = Shown()
+    rendered: list[int] = []
+
+    def watched(before: Rendering, text: str, *, running: bool) -> Rendering:
+        known = before.settled_text
+        rendered.append(len(text) - (len(known) if text.startswith(known) else 0))
+        return grown(before, text, running=running)
+
+    monkeypatch.setattr(renderings, "grown", watched)
+    for end in range(2_000, len(text), 2_000):
+        seen, _ = asyncio.run(step_of("9", seen, text[:end], running=True))
+
+    assert held.text == text
+    assert max(rendered) < 2_200
 
 
 def test_however_many_answers_are_read_only_what_is_new_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
