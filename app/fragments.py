@@ -30,6 +30,9 @@ _TIPS = (
 )
 _ENDS_OF_LISTS = re.compile(r"(?:</p></li></[uo]l>|(?:</li></[uo]l>){1,2})$")
 _NOT_SIMPLE = re.compile(r"</li>|<(?:p|div|blockquote)[ >]")
+# A bare piece of nothing but blanks is left out by htmx. To it U+FEFF is one, and a no-break space, which the
+# sanitizer writes so.
+_MORE_THAN_BLANKS = re.compile(r"(?:&nbsp;|[\s\ufeff])*+.", re.DOTALL)
 _STEP = 256
 _DEEPEST = 12
 
@@ -76,7 +79,7 @@ async def step(
     """What is shown of a text now, and the `changes` to that; beside the event loop where it takes long."""
 
     def taken() -> tuple[Shown, str]:
-        now = shown_now(place, text, running=running)
+        now = shown_now(place, text, running=running, seen=seen or Shown())
         if now is seen:
             return now, ""
         return now, changes(place, seen.blocks if seen else None, now.blocks, bare=bare)
@@ -94,7 +97,9 @@ def _same(seen: Sequence[str], now: Sequence[str]) -> int:
 
 def _change(place: str, number: int, old: str, new: str, *, bare: bool) -> str:
     added = _added_at_tip(old, new) if bare else ""
-    return added if added.strip() else _inner_change(f"#{block_id(place, number)}", old, new)
+    if _MORE_THAN_BLANKS.match(added):
+        return added
+    return _inner_change(f"#{block_id(place, number)}", old, new)
 
 
 def _added_at_tip(old: str, new: str) -> str:

@@ -50,6 +50,9 @@ class Shown:
         return cls(text, running, rendering, (*before.blocks[:kept], *new))
 
 
+_NOTHING = Shown()
+
+
 async def shown(place: str, text: str, *, running: bool = False) -> Shown:
     """`shown_now`, beside the event loop where that takes long."""
     if is_long(place, text):
@@ -57,8 +60,8 @@ async def shown(place: str, text: str, *, running: bool = False) -> Shown:
     return shown_now(place, text, running=running)
 
 
-def shown_now(place: str, text: str, *, running: bool = False) -> Shown:
-    """What is to be shown of a text.
+def shown_now(place: str, text: str, *, running: bool = False, seen: Shown = _NOTHING) -> Shown:
+    """What is to be shown of a text, to a reader who has `seen` something of it there.
 
     The place is the answer's id, with a letter for another text than its own: `7`, `7r`. What was shown
     last at a place is remembered for as long as any reader holds it, so that all readers of an answer share
@@ -69,7 +72,9 @@ def shown_now(place: str, text: str, *, running: bool = False) -> Shown:
     known = _latest.get(place, _NOTHING)
     if (known.text, known.running) == (text, running):
         return known
-    new = Shown.after(known, place, text, running=running)
+    # Who catches up is shown less than others were: then what they have seen is the beginning.
+    before = max(known, seen, key=lambda one: _settled_length(one, text))
+    new = Shown.after(before, place, text, running=running)
     # Who comes back asks for what was shown earlier: that is not what will be asked for next.
     if not known.text.startswith(text) or not running:
         with _lock:
@@ -83,13 +88,15 @@ def shown_now(place: str, text: str, *, running: bool = False) -> Shown:
 
 def is_long(place: str, text: str) -> bool:
     """Whether to render a text takes more than a millisecond: so much is unsettled, or it is the first."""
-    if not is_loaded():
-        return True
-    settled = known.rendering.settled_text if (known := _latest.get(place)) else ""
-    return len(text) - (len(settled) if text.startswith(settled) else 0) > _LONG
+    return not is_loaded() or len(text) - _settled_length(_latest.get(place, _NOTHING), text) > _LONG
 
 
-_NOTHING = Shown()
+def _settled_length(known: Shown, text: str) -> int:
+    """How much of a text is settled in what is known, in characters."""
+    settled = known.rendering.settled_text
+    return len(settled) if text.startswith(settled) else 0
+
+
 # Threads may find one another's work there, or do it twice; what they find is never wrong.
 _latest: WeakValueDictionary[str, Shown] = WeakValueDictionary()
 # The last ones, whoever holds them: readers may be on the way, as a page is followed by its stream.

@@ -142,6 +142,7 @@ TOO_MUCH = {
     "mail addresses": times("a@b.c "),
     "strikethroughs": times("~~a ~b ", 250_000),
     "formulas without end": times("\\("),
+    "brackets behind an address": "http://a.b/" + times(")."),
     "longer than anyone reads": times("word ", 2_500_000),
 }
 MUCH = TOO_MUCH | {
@@ -161,7 +162,8 @@ MUCH = TOO_MUCH | {
     "footnotes": "[^1]: x\n\n" + times("[^1]"),
     "footnote of itself": times("[^1]: [^1]\n"),
     "bare links": times("http://a.b/ "),
-    "bare link": "http://a" + times(")"),
+    "bare link": "http://a.b/" + times(")", 31_000),
+    "bare links in brackets": times("(http://a.b/) "),
     "formulas": times("$a$ "),
     "displays": times("\\[\n+ a\n\\]\n\n"),
     "primes": "".join(f"$$a{n}" + "'" * 3900 + "$$\n\n" for n in range(25)),

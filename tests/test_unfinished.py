@@ -2,11 +2,13 @@
 
 import re
 from itertools import pairwise
+from time import process_time
 
 import pytest
 from hypothesis import given
 
 from app.markdown import render
+from app.markdown.unfinished import completed
 from tests.rendered import Page, prefixes
 from tests.test_fragments import DOCUMENTS
 
@@ -184,3 +186,14 @@ def test_every_beginning_of_a_text_is_safe_and_whole(text: str) -> None:
 )
 def test_looking_for_what_is_open_takes_no_time(part: str) -> None:
     render(part * (19_000 // len(part)), running=True)
+
+
+def test_what_has_no_end_is_looked_for_once() -> None:
+    def seconds(text: str) -> float:
+        began = process_time()
+        completed(text)
+        return process_time() - began
+
+    short, long = (min(seconds("\\(a " * number) for _ in range(5)) for number in (1_200, 4_800))
+
+    assert long < 9 * short  # four times, on a quiet machine; sixteen where each looks through all behind it

@@ -31,6 +31,11 @@ def is_too_intricate(text: str) -> bool:
     many_cells = (1 + text.count("|")) * text.count("\n") > _MOST_CELLS
     if (many_cells or _has_costly_marks(text)) and any(map(_is_costly, _PARTS.split(text))):
         return True
+    # comrak looks through all of a bare address again for each bracket that it takes from its end.
+    if text.count(")") * len(text) > _COSTLIEST_BRACKETS and any(
+        word.count(")") * len(word) > _COSTLIEST_BRACKETS for word in _BLANKS.split(text)
+    ):
+        return True
     # comrak calls itself, with a copy of the rest of the line, for each mail address in the line.
     return text.count("@") * len(text) > _COSTLIEST_ADDRESSES and any(
         line.count("@") * len(line) > _COSTLIEST_ADDRESSES for line in text.split("\n")
@@ -59,9 +64,11 @@ def _has_costly_marks(part: str) -> bool:
 _MOST_CELLS = 20_000
 _COSTLIEST_TILDES = 10_000_000_000
 _COSTLIEST_FORMULAS = 1_000_000_000
+_COSTLIEST_BRACKETS = 1_000_000_000
 _COSTLIEST_ADDRESSES = 10_000_000
 # In characters. So many marks times so many characters are less than any of these; only a table costs more.
 _NEVER_COSTLY = isqrt(min(_COSTLIEST_TILDES, _COSTLIEST_FORMULAS, _COSTLIEST_ADDRESSES))
+_BLANKS = re.compile(r"[ \n]")
 _PARTS = re.compile(r"\n{2,}")
 # A row of nothing but what a table's delimiter row and the marks of lists and quotes are made of.
 _DELIMITER_ROW = re.compile(r"^[ \t\d>*+.)|:-]*+$", re.MULTILINE)

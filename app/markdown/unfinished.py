@@ -44,6 +44,7 @@ class _Inline:
         self._open: list[tuple[str, int]] = []  # marks, and where what they mark begins
         self._brackets: list[tuple[int, int]] = []  # where a link begins, and where its text does
         self._end = len(text)  # what is behind it is not shown
+        self._endless: set[str] = set()  # what begins code or formulas and has no end any more
         position = 0
         while mark := _MARK.search(text, position):
             position = self._read(mark)
@@ -88,10 +89,12 @@ class _Inline:
     def _read_verbatim(self, mark: re.Match[str]) -> int:
         """Code or a formula: what looks like a mark in it is none."""
         begin, rest = mark[0], mark.end()
-        end = re.escape(_ENDS.get(begin, begin))
-        found = re.compile(rf"(?<!`){end}(?!`)" if begin[0] == "`" else end).search(self._text, rest)
-        if found:
-            return found.end()
+        if begin not in self._endless:
+            end = re.escape(_ENDS.get(begin, begin))
+            found = re.compile(rf"(?<!`){end}(?!`)" if begin[0] == "`" else end).search(self._text, rest)
+            if found:
+                return found.end()
+            self._endless.add(begin)
         is_display = mark.start() == 0 and begin in ("$$", r"\[")
         is_money = begin[0] == "$" and not is_display and not _TEX.search(self._text, rest)
         if is_money or (len(self._text) - rest > _LONGEST_OPEN and not is_display):
