@@ -68,7 +68,7 @@ class Chat:
     @property
     def notice(self) -> Locator:
         """What went wrong, just above the composer."""
-        return self.page.locator(".notice .problem")
+        return self.page.locator(".notice .problem:visible")
 
     @property
     def conversations(self) -> Locator:

@@ -199,6 +199,22 @@ def test_a_reader_who_scrolled_up_is_not_moved(chat: Chat, upstream: Upstream) -
     assert abs(watched.evaluate("p => p.getBoundingClientRect().top") - before) < 2
 
 
+def test_who_is_away_from_the_end_is_shown_the_way_back(chat: Chat, upstream: Upstream) -> None:
+    upstream.will_say("\n\n".join(f"Paragraph {n}." for n in range(60)))
+    chat.send("A long one")
+    chat.expect_complete()
+    jump, scroller = chat.page.get_by_role("link", name="Jump to the latest"), chat.page.locator("#scroller")
+    expect(jump).to_be_hidden()
+    # What is bound to scrolling would be styled anew for each line that comes at the end.
+    assert chat.page.evaluate("() => document.getAnimations().length") == 0
+    scroller.evaluate("s => s.scrollTop = -600")
+
+    jump.click()
+
+    expect(jump).to_be_hidden()
+    expect(chat.page.get_by_text("Paragraph 59.", exact=True)).to_be_in_viewport()
+
+
 def test_an_example_prompt_is_one_click(chat: Chat, upstream: Upstream) -> None:
     upstream.will_say("Because of scattering.")
 

@@ -160,6 +160,40 @@ def test_a_prompt_goes_and_is_still_in_its_form_where_the_server_is_away(
     assert len(upstream.asked) == 1
 
 
+@pytest.mark.parametrize("status", [401, 413, 429, 502, 503, 504])
+@pytest.mark.parametrize(
+    "body", ["", "<html><head><title>Bad Gateway</title></head><body><h1>Bad</h1></body></html>"]
+)
+def test_what_a_proxy_answers_in_the_place_of_the_server_is_told_as_such(
+    chat: Chat, watch: Watch, status: int, body: str
+) -> None:
+    watch.allow(str(status))
+    title = chat.page.title()
+    chat.page.route(
+        "**/completion", lambda route: route.fulfill(status=status, body=body, content_type="text/html")
+    )
+    chat.send("Are you there?")
+
+    expect(chat.page.locator("#offline .problem")).to_be_visible()
+    expect(sending(chat)).to_have_count(0)
+    expect(chat.composer).to_have_value("Are you there?")
+    assert chat.page.title() == title
+    chat.page.unroute("**/completion")
+    chat.send_button.click()
+
+    expect(chat.prompts).to_have_text(["Are you there?"])
+    expect(chat.page.locator("#offline .problem")).to_have_count(0)
+    chat.expect_complete()
+
+
+def test_what_the_server_itself_says_is_told_once(chat: Chat, watch: Watch) -> None:
+    watch.allow("422")
+    chat.send("  ")
+
+    expect(chat.page.locator("#offline .problem")).to_be_attached()
+    expect(chat.notice).to_have_text(["Please write a message first."])
+
+
 def test_a_second_click_while_a_prompt_is_being_sent_shows_and_sends_it_once(
     chat: Chat, held: list[Route], upstream: Upstream
 ) -> None:
