@@ -1,6 +1,11 @@
-"""A page: bytes and requests, and the time until one can write; new to a browser, and known to it."""
+"""A page: bytes and requests, and the time until one can write; new to a browser, and known to it.
+
+Whoever opens it comes from another site, as people do: from none a browser need not change its process, which
+it does for a page that other sites' windows may not reach (Cross-Origin-Opener-Policy).
+"""
 
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext
 
@@ -66,26 +71,31 @@ def measure(options: Options) -> Results:
                     (BARE, closing.enter_context(bare(upstream, turns))),
                     (OURS, closing.enter_context(ours(upstream, turns))),
                 ]
+                # Another site's: a name of its own, as browsers go by names.
+                elsewhere = f"http://localhost:{urlsplit(both[0][1].url).port}/bare"
                 for who, at in both:
-                    _visited(browser, who, at)  # what a server does at its first request it does once
+                    _visited(
+                        browser, who, at, elsewhere
+                    )  # what a server does at its first request it does once
                 for number in range(options.rounds):
                     for who, at in both if number % 2 else reversed(both):
-                        for when, found in _visited(browser, who, at).items():
+                        for when, found in _visited(browser, who, at, elsewhere).items():
                             results.add(case(turns, when), who, found)
     return results
 
 
-def _visited(browser: Browser, who: str, at: Place) -> dict[str, dict[str, float]]:
+def _visited(browser: Browser, who: str, at: Place, elsewhere: str) -> dict[str, dict[str, float]]:
     """Twice: by a browser that has never seen it, and by the same once more."""
     context = browser.new_context(viewport={"width": 1100, "height": 720})
     try:
-        return {when: _loaded(context, who, at) for when in (COLD, WARM)}
+        return {when: _loaded(context, who, at, elsewhere) for when in (COLD, WARM)}
     finally:
         context.close()
 
 
-def _loaded(context: BrowserContext, who: str, at: Place) -> dict[str, float]:
+def _loaded(context: BrowserContext, who: str, at: Place, elsewhere: str) -> dict[str, float]:
     page = context.new_page()
+    page.goto(elsewhere, wait_until="networkidle")
     page.add_init_script(USABLE)
     cpu = cpu_seconds([at.pid])
     page.goto(at.url, wait_until="networkidle")
