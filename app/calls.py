@@ -39,10 +39,10 @@ def observed(answering: Answering, metrics: Metrics, tracer: Tracer, provider: P
                         if first is None:
                             metrics.first_token(first := now - latest)
                         else:
-                            metrics.next_token(now - latest)
+                            metrics.next_tokens(now - latest, delta.pieces)
                         latest = now
                         characters += said
-                        pieces += 1
+                        pieces += delta.pieces
                     usage = delta.usage or usage
                     finish = delta.finish or finish
                     yield delta

@@ -34,8 +34,8 @@ class Metrics:
     def first_token(self, seconds: float) -> None:
         """Count its first token, so long after it was asked."""
 
-    def next_token(self, seconds: float) -> None:
-        """Count another, so long after the one before."""
+    def next_tokens(self, seconds: float, count: int) -> None:
+        """Count others that came together, so long after those before."""
 
     def answered(self, characters: int, pieces: int, usage: Usage | None) -> None:
         """Count what a request to a model has brought."""

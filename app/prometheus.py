@@ -117,9 +117,10 @@ class Prometheus(Metrics):
         """Count its first token, so long after it was asked."""
         self._first.observe(seconds)
 
-    def next_token(self, seconds: float) -> None:
-        """Count another, so long after the one before."""
-        self._gap.observe(seconds)
+    def next_tokens(self, seconds: float, count: int) -> None:
+        """Count others that came together, so long after those before."""
+        for _ in range(count):
+            self._gap.observe(seconds / count)
 
     def answered(self, characters: int, pieces: int, usage: Usage | None) -> None:
         """Count what a request to a model has brought."""

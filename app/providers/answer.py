@@ -1,12 +1,12 @@
 """The bytes of a streamed chat completion, read into deltas."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
 from app.providers import failures
 from app.providers.events import EventReader, StrayError, TooLargeError
 from app.providers.failures import Asked
-from app.providers.provider import Delta, Usage
+from app.providers.provider import Delta, ProviderError, Usage
 from app.text import clean
 
 MOST_TOKENS = 2**53
@@ -14,7 +14,11 @@ LONGEST_FINISH = 40
 
 
 class AnswerReader:
-    """Reads one answer. However its bytes are cut, the deltas put together are the same."""
+    """Reads one answer. However its bytes are cut, the deltas put together are the same.
+
+    Text that comes at one go is one delta, however many pieces it was sent in: most of what a token costs is
+    what is done for each delta.
+    """
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -40,18 +44,32 @@ class AnswerReader:
             raise failures.broken_off(self._asked)
 
     def _deltas(self, events: Iterator[str]) -> Iterator[Delta]:
+        texts: list[str] = []
+        failure: ProviderError | None = None
         try:
             for data in events:
                 if self.done:
-                    return
-                if delta := self._delta(data):
-                    yield delta
+                    break
+                if (delta := self._delta(data)) is None:
+                    continue
+                if delta.is_text:
+                    texts.append(delta.text)
+                    continue
+                if texts:
+                    yield _joined(texts)
+                    texts.clear()
+                yield delta
         except StrayError as stray:
             error = failures.error_in(failures.parsed(stray.line))
-            found = failures.of_event(error, self._asked) if error else failures.unreadable(self._asked)
-            raise found from None
+            failure = failures.of_event(error, self._asked) if error else failures.unreadable(self._asked)
         except TooLargeError:
-            raise failures.unreadable(self._asked) from None
+            failure = failures.unreadable(self._asked)
+        except ProviderError as error:
+            failure = error
+        if texts:
+            yield _joined(texts)
+        if failure:
+            raise failure
 
     def _delta(self, data: str) -> Delta | None:
         """What an event says, if it says anything."""
@@ -110,6 +128,10 @@ def _mended(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def _joined(texts: Sequence[str]) -> Delta:
+    return Delta("".join(texts), pieces=len(texts))
 
 
 def _said(text: str, reasoning: str, usage: Usage | None = None, finish: str | None = None) -> Delta | None:

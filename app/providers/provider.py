@@ -31,6 +31,13 @@ class Delta(NamedTuple):
     reasoning: str = ""
     usage: Usage | None = None
     finish: str | None = None
+    pieces: int = 1
+    """How many the provider sent it in."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is nothing but text."""
+        return not (self.reasoning or self.usage or self.finish)
 
     def __str__(self) -> str:
         """The text alone, so that a delta can be printed as it comes."""

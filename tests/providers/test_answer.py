@@ -79,3 +79,12 @@ def test_no_bytes_whatever_do_worse_than_a_plain_failure(noise: bytes) -> None:
 
     with pytest.raises(ProviderError):
         read([b"data: {}\n\n", noise])
+
+
+def test_what_came_at_one_go_with_a_failure_is_said_before_it() -> None:
+    body = stream("One. ", "Two.").removesuffix(b"data: [DONE]\n\n") + b'data: {"error": {"code": 500}}\n\n'
+    deltas = AnswerReader(ASKED).feed(body)
+
+    assert next(deltas).text == "One. Two."
+    with pytest.raises(ProviderError):
+        next(deltas)

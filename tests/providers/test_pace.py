@@ -42,7 +42,7 @@ async def test_what_follows_the_first_words_is_read_when_it_is_time(
         assert pace.kept
 
         await pace.go()
-        assert answer.said == ["One. ", "Two. ", "Three."]
+        assert answer.said == ["One. ", "Two. Three."]  # what came together is one piece
         upstream.go_on()
         while not answer.task.done():
             await pace.go()
