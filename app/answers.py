@@ -85,7 +85,7 @@ class Ending:
 async def held(session: AsyncSession, worker: str, message_ids: Sequence[int]) -> dict[int, int]:
     """Which of these answers this worker may write to, each with its attempt; maybe others between them.
 
-    The others have ended, were deleted, or are somebody else's. What is said holds until the
+    Those that are missing have ended, were deleted, or are somebody else's. What is said holds until the
     transaction ends: whoever wants to end an answer (`finish`) waits for it.
     """
     if not message_ids:

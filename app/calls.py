@@ -38,6 +38,7 @@ def observed(answering: Answering, metrics: Metrics, tracer: Tracer, provider: P
                         now = perf_counter()
                         if first is None:
                             metrics.first_token(first := now - latest)
+                            metrics.next_tokens(0.0, delta.pieces - 1)
                         else:
                             metrics.next_tokens(now - latest, delta.pieces)
                         latest = now

@@ -15,6 +15,7 @@ from sse_starlette import ServerSentEvent
 
 from app.answers import Leaving
 from app.fragments import step
+from app.markdown import is_loaded
 from app.reasoning import thought
 from app.renderings import Shown, shown
 from app.states import Answer, Seen
@@ -90,11 +91,12 @@ async def fragment_events(
                     if at_least and seen != Seen.of(answer):
                         seen = None
                     page = await _Page.with_what_was_seen(message_id, answer, seen)
-                began = time()
+                began, was_loaded = time(), is_loaded()
                 for state in page.steps_to(answer):
                     if html := await page.brought_to(state):
                         yield _event(html, id=str(Seen.of(state)))
-                if answer.running and (cost := time() - began) > COSTLY_SECONDS:
+                # To load the renderer takes long too, once.
+                if answer.running and was_loaded and (cost := time() - began) > COSTLY_SECONDS:
                     # A text that takes long to render is rendered less often, for the others' sake.
                     await asyncio.sleep(min(5 * cost, 2))
     except Leaving:

@@ -174,7 +174,7 @@ def test_what_a_proxy_answers_in_the_place_of_the_server_is_told_as_such(
     )
     chat.send("Are you there?")
 
-    expect(chat.page.locator("#offline .problem")).to_be_visible()
+    expect(chat.page.locator("#unanswered .problem")).to_be_visible()
     expect(sending(chat)).to_have_count(0)
     expect(chat.composer).to_have_value("Are you there?")
     assert chat.page.title() == title
@@ -182,7 +182,7 @@ def test_what_a_proxy_answers_in_the_place_of_the_server_is_told_as_such(
     chat.send_button.click()
 
     expect(chat.prompts).to_have_text(["Are you there?"])
-    expect(chat.page.locator("#offline .problem")).to_have_count(0)
+    expect(chat.page.locator("#unanswered .problem")).to_have_count(0)
     chat.expect_complete()
 
 
@@ -190,8 +190,36 @@ def test_what_the_server_itself_says_is_told_once(chat: Chat, watch: Watch) -> N
     watch.allow("422")
     chat.send("  ")
 
-    expect(chat.page.locator("#offline .problem")).to_be_attached()
+    expect(chat.page.locator("#unanswered .problem")).to_be_attached()
     expect(chat.notice).to_have_text(["Please write a message first."])
+
+
+def test_a_network_that_fails_is_told_beside_what_the_server_said_before(chat: Chat, watch: Watch) -> None:
+    watch.allow("422", *NETWORK)
+    chat.send("  ")
+    expect(chat.notice).to_have_text(["Please write a message first."])
+    chat.page.route("**/completion", lambda route: route.abort())
+    chat.send("Are you there?")
+
+    expect(chat.page.locator("#offline .problem")).to_be_visible()
+    expect(chat.composer).to_have_value("Are you there?")
+
+
+def test_a_notice_that_cannot_be_fetched_is_not_asked_for_over_and_over(chat: Chat, watch: Watch) -> None:
+    watch.allow("502")
+    asked: list[Route] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route)
+        route.fulfill(status=502, body="Bad", content_type="text/html")
+
+    chat.page.wait_for_load_state("networkidle")
+    chat.page.route("**/offline", refuse)
+    chat.page.route("**/completion", refuse)
+    chat.send("Are you there?")
+    chat.page.wait_for_load_state("networkidle")
+
+    assert 2 <= len(asked) <= 3
 
 
 def test_a_second_click_while_a_prompt_is_being_sent_shows_and_sends_it_once(

@@ -247,9 +247,9 @@ def test_all_that_a_server_says_is_json_and_none_of_it_what_people_or_models_wro
 
     assert "sesame" not in server.log
     lines = [json.loads(line) for line in server.log.splitlines()]
-    assert {"app.access", "app.providers.openai", "uvicorn.error"} <= {line["logger"] for line in lines}
+    assert {"app.access", "app.providers.client", "uvicorn.error"} <= {line["logger"] for line in lines}
     assert [line["request_id"] for line in lines if line.get("path") == "/completion"] == ids
-    troubles = [line for line in lines if line["logger"] == "app.providers.openai"]
+    troubles = [line for line in lines if line["logger"] == "app.providers.client"]
     assert {(line["request_id"], line["answer_id"]) for line in troubles} == {(ids[1], 4)}
 
 

@@ -223,6 +223,22 @@ async def test_a_gap_is_the_time_since_the_piece_before() -> None:
     assert took * 0.9 <= first + gaps <= took
 
 
+async def test_pieces_that_come_together_are_counted_one_by_one() -> None:
+    metrics = Prometheus()
+
+    async def in_threes(_: list[ChatMessage]) -> AsyncGenerator[Delta, None]:
+        yield Delta("abc", pieces=3)
+        yield Delta("def", pieces=3)
+
+    async for _ in observed(in_threes, metrics, tracing.tracer(), ScriptedProvider())(MESSAGES):
+        pass
+
+    told = parsed(metrics.text().decode())
+    assert told["tokens_total{direction=out,source=counted}"] == 6
+    assert told["time_to_first_token_seconds_count"] == 1
+    assert told["time_between_tokens_seconds_count"] == 5
+
+
 def test_a_commit_that_is_refused_is_counted_as_that_and_its_time_is_not() -> None:
     metrics = Prometheus()
 

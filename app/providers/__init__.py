@@ -54,7 +54,7 @@ def choose_provider(settings: "Settings", pace: Pace | None = None) -> Provider:
 
     It may keep a `pace` between the first words of an answer and its end.
     """
-    # Imported only here: whoever needs just the words of this package need not wait for an HTTP client.
+    # Imported only here: they need the words of this package.
     if settings.embedded:
         from app.providers.embedded import EmbeddedProvider
 

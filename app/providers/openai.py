@@ -59,6 +59,7 @@ class OpenAIProvider:
         self._with_key = bool(key)
         self._key = (key or "").strip()
         self._client: Client | None = None
+        self._closings = 0
         self._trouble = ""
         try:
             self._url = URL(base_url.strip().rstrip("/").removesuffix("/chat/completions"))
@@ -85,6 +86,7 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close every connection."""
+        self._closings += 1
         if self._client:
             await self._client.close()
             self._client = None
@@ -95,8 +97,7 @@ class OpenAIProvider:
             raise ProviderError(self._trouble, "unavailable")
         now = asyncio.get_running_loop().time
         deadline = now() + self._first_token_seconds
-        client = await self._loaded()
-        response = await self._ask(client, messages, deadline)
+        client, response = await self._ask(messages, deadline)
         body = PatientReader(response, deadline)
         answer = AnswerReader(self._asked)
         try:
@@ -126,17 +127,19 @@ class OpenAIProvider:
     async def _loaded(self) -> "Client":
         """What asks the server. To load it takes 8 MB and 0.1 s, in which others are served."""
         if self._client is None:
+            closings = self._closings
             make = await asyncio.to_thread(_load_client)
+            if closings != self._closings:
+                raise failures.broken_off(self._asked)
             # Another answer may have been as fast. It belongs to the event loop that is running.
             self._client = self._client or make(self._url, self._key)
         return self._client
 
-    async def _ask(
-        self, client: "Client", messages: Sequence[ChatMessage], deadline: float
-    ) -> "ClientResponse":
-        """The open response whose body is the answer."""
+    async def _ask(self, messages: Sequence[ChatMessage], deadline: float) -> "tuple[Client, ClientResponse]":
+        """What asked, and the open response whose body is the answer."""
         try:
             async with patience(deadline):
+                client = await self._loaded()
                 body = {
                     "model": await self._model_name(client),
                     "messages": list(messages),
@@ -144,9 +147,10 @@ class OpenAIProvider:
                     "stream_options": {"include_usage": True},
                     **self._options,
                 }
-                return await client.request(
+                response = await client.request(
                     "POST", "chat/completions", "text/event-stream", self._asked, body
                 )
+                return client, response
         except TimeoutError:
             raise failures.no_token_yet(self._first_token_seconds, self._asked) from None
 

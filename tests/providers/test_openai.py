@@ -4,10 +4,12 @@ import asyncio
 import json
 import time
 from contextlib import aclosing
+from threading import Event
 
 import pytest
 
-from app.providers import ChatMessage, Delta, Usage, prompt_llm_async
+from app.providers import ChatMessage, Delta, ProviderError, Usage, openai, prompt_llm_async
+from app.providers.client import Client
 from app.providers.openai import OpenAIProvider
 from tests.providers.conftest import HELLO, Connect
 from tests.upstream import PAUSE, Upstream
@@ -258,3 +260,38 @@ async def test_other_servers_are_asked_through_the_proxy_that_is_set(
     upstream.will_say("Hi")
 
     assert text_of(await deltas_of(connect("http://models.invalid/v1"))) == "Hi"
+
+
+@pytest.fixture
+def slow_load(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """What is to be set before the HTTP client has been loaded."""
+    loaded, load = Event(), openai._load_client
+
+    def slow() -> type[Client]:
+        assert loaded.wait(10)
+        return load()
+
+    monkeypatch.setattr(openai, "_load_client", slow)
+    return loaded
+
+
+async def test_a_provider_that_is_closed_while_its_client_is_loaded_asks_nobody(
+    upstream: Upstream, connect: Connect, slow_load: Event
+) -> None:
+    provider = connect()
+    asking = asyncio.create_task(deltas_of(provider))
+    await asyncio.sleep(0)
+    await provider.close()
+    slow_load.set()
+
+    with pytest.raises(ProviderError):
+        await asking
+    assert upstream.asked == []
+
+
+async def test_loading_the_client_is_part_of_the_time_for_the_first_token(
+    connect: Connect, slow_load: Event
+) -> None:
+    with pytest.raises(ProviderError, match="did not begin to answer"):
+        await deltas_of(connect(first_token_seconds=0.05))
+    slow_load.set()
