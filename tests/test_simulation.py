@@ -12,6 +12,9 @@ from bench.report import replaced
 from bench.simulated import simulated
 from bench.simulation import Comparison
 
+pytestmark = pytest.mark.timeout(300)
+"""All tables are worked out from all measurements: half a minute, and more with other tests beside it."""
+
 CALM = 200
 """Answers at most: more fill the machine that is measured on, where the readers and the model are too."""
 
