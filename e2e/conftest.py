@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from e2e.chat import Chat
 from e2e.proxies import HttpProxy
@@ -17,6 +17,10 @@ from tests.postgres import Postgres
 from tests.upstream import Upstream
 
 __all__ = ["postgres", "postgres_url"]  # fixtures that these tests share with the others
+
+PATIENCE_MILLISECONDS = 10_000
+"""How long a test waits for what a user would see: a slow machine with other tests on it may need it."""
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 NETWORK = ("ERR_", "SSE", "network error", "Failed to fetch", "htmx:error", "htmx:sse:error")
 """What a browser says of a network that fails."""
@@ -136,7 +140,7 @@ def new_context(browser: Browser, origin: str, watch: Watch) -> Iterator[Any]:
         context = browser.new_context(
             **{"base_url": origin, "viewport": {"width": 1100, "height": 720}, **options}
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         watch.over(context)
         contexts.append(context)
         return context
