@@ -17,34 +17,32 @@ def late(page: Page) -> list[Route]:
     return routes
 
 
-def test_a_prompt_is_sent_by_its_form_while_htmx_has_not_come(
-    page: Page, late: list[Route], upstream: Upstream
-) -> None:
+@pytest.fixture
+def drawn(page: Page, late: list[Route], upstream: Upstream) -> Chat:
+    """The chat as soon as it is drawn, with a prompt in it, and a model that answers."""
     upstream.will_say("Hello.")
-    chat = Chat(page)
-
     page.goto("/", wait_until="commit")
+    chat = Chat(page)
     chat.write("Hi")
-    chat.send_button.click(no_wait_after=True)
+    return chat
 
-    expect(chat.text).to_have_text("Hello.")
-    expect(page).to_have_url(re.compile(r"/conversations/1/live$"))
+
+def test_a_prompt_is_sent_by_its_form_while_htmx_has_not_come(drawn: Chat, late: list[Route]) -> None:
+    drawn.send_button.click(no_wait_after=True)
+
+    expect(drawn.text).to_have_text("Hello.")
+    expect(drawn.page).to_have_url(re.compile(r"/conversations/1/live$"))
     assert late
 
 
 def test_what_was_written_before_htmx_came_is_still_there_and_enter_sends_it(
-    page: Page, late: list[Route], upstream: Upstream
+    drawn: Chat, late: list[Route]
 ) -> None:
-    upstream.will_say("Hello.")
-    chat = Chat(page)
-
-    page.goto("/", wait_until="commit")
-    chat.write("Hi")
     late[0].continue_()
-    expect(page.locator("#composer[data-htmx-powered]")).to_be_visible()
-    expect(chat.composer).to_be_focused()
-    chat.composer.press("Enter")
+    expect(drawn.page.locator("#composer[data-htmx-powered]")).to_be_visible()
+    expect(drawn.composer).to_be_focused()
+    drawn.composer.press("Enter")
 
-    expect(chat.prompts).to_have_text(["Hi"])
-    chat.expect_complete()
-    expect(page).to_have_url(re.compile(r"/conversations/1$"))
+    expect(drawn.prompts).to_have_text(["Hi"])
+    drawn.expect_complete()
+    expect(drawn.page).to_have_url(re.compile(r"/conversations/1$"))
