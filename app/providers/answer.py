@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 from app.providers import failures
 from app.providers.events import EventReader, StrayError, TooLargeError
 from app.providers.failures import Asked
+from app.providers.frame import Frame
 from app.providers.provider import Delta, ProviderError, Usage
 from app.text import clean
 
@@ -23,6 +24,7 @@ class AnswerReader:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._events = EventReader()
+        self._frame = Frame(_only_text)
         self._text = Halves()
         self._reasoning = Halves()
         self.begun = False
@@ -34,17 +36,21 @@ class AnswerReader:
 
     def feed(self, chunk: bytes) -> Iterator[Delta]:
         """Yield what this chunk completes. Raises ProviderError."""
-        return self._deltas(self._events.feed(chunk))
+        texts, end = self._frame.texts(chunk) if self._events.is_between and not self.done else ([], 0)
+        texts = [whole for text in texts if (whole := self._text.join(text))]
+        self.begun = self.begun or bool(texts)
+        if texts and end == len(chunk):
+            return iter((_joined(texts),))
+        return self._deltas(self._events.feed(chunk[end:]), texts)
 
     def end(self) -> Iterator[Delta]:
         """Yield what the end of the stream leaves. Raises ProviderError where the answer is not complete."""
         if not self.done:
-            yield from self._deltas(self._events.end())
+            yield from self._deltas(self._events.end(), [])
         if not self.finished:
             raise failures.broken_off(self._asked)
 
-    def _deltas(self, events: Iterator[str]) -> Iterator[Delta]:
-        texts: list[str] = []
+    def _deltas(self, events: Iterator[str], texts: list[str]) -> Iterator[Delta]:
         failure: ProviderError | None = None
         try:
             for data in events:
@@ -53,6 +59,7 @@ class AnswerReader:
                 if (delta := self._delta(data)) is None:
                     continue
                 if delta.is_text:
+                    self._frame.see(data)
                     texts.append(delta.text)
                     continue
                 if texts:
@@ -81,18 +88,8 @@ class AnswerReader:
             return None
         if error := failures.error_in(document):
             raise failures.of_event(error, self._asked)
-        choices = document.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
-        piece = choice.get("delta") or choice.get("message")
-        if not isinstance(piece, dict):
-            piece = {}
-        finish = choice.get("finish_reason")
-        delta = _said(
-            self._text.join(_first_text(piece, "content", "refusal")),
-            self._reasoning.join(_first_text(piece, "reasoning_content", "reasoning")),
-            _usage(document.get("usage")),
-            clean(finish)[:LONGEST_FINISH] if isinstance(finish, str) and finish else None,
-        )
+        content, reasoning, usage, finish = _parts(document)
+        delta = _said(self._text.join(content), self._reasoning.join(reasoning), usage, finish)
         if delta:
             self.begun = self.begun or bool(delta.text or delta.reasoning)
             self.finished = self.finished or delta.finish is not None
@@ -136,6 +133,31 @@ def _joined(texts: Sequence[str]) -> Delta:
 
 def _said(text: str, reasoning: str, usage: Usage | None = None, finish: str | None = None) -> Delta | None:
     return Delta(text, reasoning, usage, finish) if text or reasoning or usage or finish else None
+
+
+def _parts(document: dict[str, Any]) -> tuple[str, str, Usage | None, str | None]:
+    """The text, the reasoning, the usage and the end that a document tells of."""
+    choices = document.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    piece = choice.get("delta") or choice.get("message")
+    if not isinstance(piece, dict):
+        piece = {}
+    finish = choice.get("finish_reason")
+    return (
+        _first_text(piece, "content", "refusal"),
+        _first_text(piece, "reasoning_content", "reasoning"),
+        _usage(document.get("usage")),
+        clean(finish)[:LONGEST_FINISH] if isinstance(finish, str) and finish else None,
+    )
+
+
+def _only_text(data: str) -> str | None:
+    """The text of a document that tells of nothing else."""
+    document = failures.parsed(data)
+    if not isinstance(document, dict) or failures.error_in(document):
+        return None
+    text, *others = _parts(document)
+    return None if any(others) else text
 
 
 def _first_text(piece: dict[str, Any], *names: str) -> str:

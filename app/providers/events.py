@@ -25,6 +25,11 @@ class EventReader:
         self._held = 0
         self._at_start = True
 
+    @property
+    def is_between(self) -> bool:
+        """Whether what comes next is the beginning of an event."""
+        return not (self._cut or self._data or self._at_start)
+
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield the data of each event that this chunk completes. Raises TooLargeError, StrayError."""
         *lines, tail = chunk.split(b"\n")
