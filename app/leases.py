@@ -100,7 +100,7 @@ class Lookout:
         told = ""
         while not ending.is_set():
             try:
-                found(await self.look(list(running)), self.unclaimed)
+                found(await self.look(set(running)), self.unclaimed)
             except Unavailable:
                 self.forget()
             except schema.Wrong as error:
@@ -115,7 +115,7 @@ class Lookout:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await ending.wait()
 
-    async def look(self, running: Sequence[int]) -> list[int]:
+    async def look(self, running: Collection[int]) -> list[int]:
         """Look once, and end what is to be ended; the ids of answers that changed.
 
         `running` are those that this process writes. Raises db.Unavailable.

@@ -82,8 +82,12 @@ class _Polling:
 
     async def _changed_since(self, session: AsyncSession) -> set[int]:
         self._looks += 1
-        listened = self._wakeups.listened()
-        known = self._known if self._looks % ALL_LOOKS else {}
+        listened, known = self._wakeups.listened(), self._known
+        if self._looks % ALL_LOOKS:
+            # What this process writes it is not told of by the database.
+            listened = [one for one in listened if one not in self._wakeups.committed]
+        else:
+            known = {}
         self._known = await answers.states(session, listened)
         # Also what was not looked at before: it may have changed since its reader did.
         return {one for one in listened if one not in known or known[one] != self._known.get(one)}

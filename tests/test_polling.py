@@ -112,3 +112,27 @@ async def test_a_reader_who_has_seen_more_is_told_nothing_older(
         wakeups.tell(answer, Answer("generating", "One "))
         await say(database, wakeups, Piece(answer, "text", 8, " More."))
         assert (await anext(following)).text == "One two. More."
+
+
+async def test_the_database_is_not_asked_for_what_this_process_writes_itself(
+    database: Database, answer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0)
+    monkeypatch.setattr(polling, "ALL_LOOKS", 3)
+    asked: list[list[int]] = []
+    states = answers.states
+
+    async def noted(session: Any, message_ids: list[int]) -> dict[int, tuple[object, ...]]:
+        asked.append(list(message_ids))
+        return await states(session, message_ids)
+
+    monkeypatch.setattr(answers, "states", noted)
+    wakeups = WakeUps()
+    wakeups.committed[answer] = Answer("generating")
+    looking = polling._Polling(wakeups)
+    with wakeups.listening(answer), wakeups.listening(answer + 1):
+        for _ in range(3):
+            looking.due = 0
+            await looking.look(database)
+
+    assert asked == [[answer + 1], [answer + 1], [answer, answer + 1]]
