@@ -40,7 +40,7 @@ def create_app(
 
     `generate` answers in the place of the model that the settings choose: an async generator
     function that takes the messages so far (`[{"role": "user", "content": "Hi"}, …]`,
-    behind the system prompt) and yields text.
+    behind the system prompt) and yields text (`str`, `Delta`, or None for nothing).
     A `provider` of one's own says more: its model's name, and whether it is ready.
     """
     settings = settings or Settings()

@@ -79,6 +79,49 @@ def test_a_function_that_is_none_is_refused_at_once() -> None:
             OwnProvider(function)  # type: ignore[arg-type]  # as somebody without a type checker would
 
 
+async def test_a_piece_that_is_none_is_nothing_and_not_the_end() -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str | None, None]:
+        for piece in (None, "Half", None, " and half"):
+            yield piece
+
+    said = [delta async for delta in prompt_llm_async(HELLO, provider=OwnProvider(my_model))]
+
+    assert said == [Delta(text="Half"), Delta(text=" and half")]
+
+
+@pytest.mark.parametrize(("piece", "kind"), [(1, "int"), (b"x", "bytes"), (["secret"], "list")])
+async def test_what_is_no_piece_is_named_and_not_told(piece: object, kind: str) -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[object, None]:
+        yield "Half"
+        yield piece
+
+    provider = OwnProvider(my_model)  # type: ignore[arg-type]  # as somebody without a type checker would
+    with pytest.raises(TypeError) as raised:
+        [delta async for delta in prompt_llm_async(HELLO, provider=provider)]
+
+    assert str(raised.value) == f"my_model yielded {kind}: it may yield str, Delta or None"
+
+
+def test_what_its_function_gives_is_not_the_function() -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "Hi"
+
+    with pytest.raises(TypeError, match=r"give `my_model`, and not `my_model\(\)`"):
+        OwnProvider(my_model([]))  # type: ignore[arg-type]  # as somebody without a type checker would
+
+
+def test_one_that_cannot_take_the_messages_is_refused_at_once() -> None:
+    async def without_messages() -> AsyncGenerator[str, None]:
+        yield "Hi"
+
+    async def with_more(messages: list[ChatMessage], temperature: float) -> AsyncGenerator[str, None]:
+        yield "Hi"
+
+    for function in (without_messages, with_more):
+        with pytest.raises(TypeError, match=f"{function.__name__} is called with the messages"):
+            OwnProvider(function)  # type: ignore[arg-type]  # as somebody without a type checker would
+
+
 async def test_its_own_timeout_is_its_own_fault() -> None:
     async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
         yield "Half"
