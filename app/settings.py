@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -14,13 +14,19 @@ from sqlalchemy.exc import ArgumentError
 POSTGRESQL_OPTIONS = {"host", "port", "ssl", "sslmode", "target_session_attrs"}
 """What may come behind the `?` of a database's address."""
 
+WITHOUT_BLANKS = {"openai_base_url", "openai_api_key", "host"}
+"""What makes no sense with a blank in it."""
+
+ONE_A_LINE = "in a file .env each setting has a line of its own"
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
     """How the server runs. Each field is an environment variable of the same name, in capitals."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    # What is refused may be a key, or a password in an address.
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     openai_base_url: str | None = Field(
         default=None,
@@ -103,6 +109,19 @@ class Settings(BaseSettings):
         """What is empty counts as not set: so compose passes on what nobody gave. No prompt is a choice."""
         return {name: value for name, value in values.items() if value != "" or name == "system_prompt"}
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_setting(cls, value: object, info: ValidationInfo) -> object:
+        """Two in one line of the file would be one setting with a long value, and the other not set."""
+        name = info.field_name
+        if not isinstance(value, str) or name == "system_prompt":
+            return value
+        if found := re.search(rf"\s({'|'.join(cls.model_fields)})=", value, re.IGNORECASE):
+            raise ValueError(f"{found[1].upper()} is set within its value; {ONE_A_LINE}")
+        if name in WITHOUT_BLANKS and re.search(r"\s", value.strip()):
+            raise ValueError(f"it has a blank in it; {ONE_A_LINE}")
+        return value
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _in_lower_case(cls, value: object) -> object:
@@ -116,6 +135,13 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(re.search(r"\s", name) for name in names):
+            raise ValueError("a name has a blank in it; between names there are commas")
+        return names
 
     @field_validator("openai_base_url")
     @classmethod

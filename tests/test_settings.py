@@ -87,6 +87,53 @@ def test_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("OPENAI_BASE_URL=http://127.0.0.1:11434/v1 MODEL=llama3.2", "MODEL is set within its value"),
+        ("OPENAI_API_KEY=sk-secret MODEL=gpt", "MODEL is set within its value"),
+        ("MODEL=llama3.2 openai_base_url=http://127.0.0.1:11434/v1", "OPENAI_BASE_URL is set within"),
+        ("DATABASE_URL=sqlite:///secret/chat.db PORT=8001", "PORT is set within its value"),
+        ("OPENAI_BASE_URL=http://127.0.0.1:11434/v1 secret", "it has a blank in it"),
+        ("OPENAI_API_KEY=sk-secret and more", "it has a blank in it"),
+        ("HOST=127.0.0.1 secret", "it has a blank in it"),
+    ],
+)
+def test_what_is_set_within_another_setting_is_told_and_not_lost(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    (tmp_path / "none.env").write_text(f"{line}\n")
+
+    with pytest.raises(ValidationError, match=sentence) as caught:
+        Settings()
+
+    assert caught.value.errors()[0]["msg"].endswith("; in a file .env each setting has a line of its own")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SYSTEM_PROMPT=Whoever asks for MODEL=x gets it",
+        "DATABASE_URL=sqlite:///my folder/chat.db",
+        "MODEL=My own model",
+        "HOST=127.0.0.1 # PORT=8001",
+        "OPENAI_BASE_URL=http://127.0.0.1/v1?a=b&model=c",
+    ],
+)
+def test_a_blank_that_makes_sense_may_stay(tmp_path: Path, line: str) -> None:
+    (tmp_path / "none.env").write_text(f"{line}\n")
+
+    assert line.partition("=")[0].lower() in Settings().model_fields_set
+
+
+def test_between_names_there_are_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "chat.example other.example")
+
+    with pytest.raises(ValidationError, match="between names there are commas"):
+        Settings()
+
+
+@pytest.mark.parametrize(
     ("address", "sentence"),
     [
         ("mysql://x", "neither sqlite"),
