@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import logging
 import signal
 import sys
 from contextlib import suppress
@@ -15,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app import logs, schema
+from app import doubts, logs, schema
 from app.connections import Connection
 from app.db import Database, Unavailable
 from app.main import create_app, running_chat
@@ -69,6 +70,7 @@ def serve(*, reload: bool) -> None:
             **options,
         )
         return
+    doubts.tell(settings)
     # Bound before anything is opened, so that a second start by mistake does nothing at all.
     with _bound(settings.host, settings.port) as listening:
         _opened(settings)
@@ -86,6 +88,7 @@ def worker() -> None:
     """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
+    doubts.tell(settings)
     _opened(settings)
     asyncio.run(_work(settings))
 
@@ -98,6 +101,7 @@ def migrate() -> None:
     """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
+    doubts.tell(settings)
     _opened(settings, migrates=True)
     click.echo(f"The database is up to date: schema {schema.head()}.")
 
@@ -246,6 +250,8 @@ def _bound(host: str, port: int) -> socket:
 
 
 def _settings() -> Settings:
+    # It tells of lines that it does not understand, but not of which file; `doubts` does.
+    logging.getLogger("dotenv").setLevel(logging.ERROR)
     try:
         return Settings()
     except ValidationError as error:

@@ -8,7 +8,7 @@ from functools import partial
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from app import tracing
+from app import doubts, tracing
 from app.access import Access
 from app.calls import observed
 from app.db import Database
@@ -43,7 +43,9 @@ def create_app(
     behind the system prompt) and yields text (`str`, `Delta`, or None for nothing).
     A `provider` of one's own says more: its model's name, and whether it is ready.
     """
-    settings = settings or Settings()
+    if settings is None:
+        settings = Settings()
+        doubts.tell(settings)
     if generate and not provider:
         provider = OwnProvider(
             generate, first_token_seconds=settings.first_token_seconds, idle_seconds=settings.idle_seconds

@@ -112,3 +112,18 @@ def test_who_edits_the_style_sees_it_at_the_next_reload(monkeypatch: pytest.Monk
     assert ROOT / "static" in config.reload_dirs
     assert watched(ROOT / "static" / "css" / "10-tokens.css")
     assert watched(ROOT / "app" / "main.py")
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_what_of_the_settings_was_hardly_meant_is_told_once(command: str, tmp_path: Path) -> None:
+    (tmp_path / "none.env").write_text("MODLE=x\nno name\n")
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        environment = {"PORT": port, "DATABASE_URL": f"sqlite:///{tmp_path}/chat.db"}
+
+        result = CliRunner().invoke(main, [command], env=environment)
+
+    assert result.output.count("Is it MODEL that you mean?") == 1
+    assert result.output.count("line 2") == 1

@@ -1,0 +1,43 @@
+"""Doubts about the settings: what is allowed, and was hardly meant."""
+
+import logging
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from app.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def tell(settings: Settings) -> None:
+    """Write what is doubtful to the log, a line each."""
+    file = Settings.model_config.get("env_file")
+    if isinstance(file, (str, Path)) and Path(file).is_file():
+        for doubt in _of_file(Path(file)):
+            _log.warning("%s", doubt)
+    if settings.model and settings.embedded:
+        _log.warning(
+            "MODEL is set and no server is, so the built-in model answers and MODEL is not used. "
+            "OPENAI_BASE_URL or OPENAI_API_KEY names a server."
+        )
+
+
+def _of_file(path: Path) -> Iterator[str]:
+    """Lines that set nothing. Only their names are repeated: a value may be a key."""
+    with path.open(encoding="utf-8") as lines:
+        for line in parse_stream(lines):
+            if line.key and line.value is not None:
+                if line.key.lower() not in Settings.model_fields:
+                    yield f"{path}: {line.key} is no setting, and is ignored.{_likely(line.key)}"
+            elif line.key or line.error:
+                said = line.original.string
+                number = line.original.line + said[: len(said) - len(said.lstrip())].count("\n")
+                yield f"{path}, line {number} is no NAME=value, and is ignored."
+
+
+def _likely(name: str) -> str:
+    likely = get_close_matches(name.lower(), Settings.model_fields, n=1)
+    return f" Is it {likely[0].upper()} that you mean?" if likely else ""

@@ -1,0 +1,79 @@
+"""Doubts: what of the settings was hardly meant is told in the log, and nothing else is."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from app import doubts
+from app.main import create_app
+from app.settings import Settings
+
+
+def told(caplog: pytest.LogCaptureFixture, file: Path, text: str) -> list[str]:
+    """What the log is told of a `.env` of this text."""
+    file.write_text(text)
+    doubts.tell(Settings())
+    return [record.message for record in caplog.records if record.name == "app.doubts"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "none.env"
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_likely_one(
+    caplog: pytest.LogCaptureFixture, file: Path
+) -> None:
+    said = told(
+        caplog, file, "OPENAI_BASEURL=http://127.0.0.1:1/v1\nsystem_promt=\nNONSENSE=secret\nport=8001\n"
+    )
+
+    assert said == [
+        f"{file}: OPENAI_BASEURL is no setting, and is ignored. Is it OPENAI_BASE_URL that you mean?",
+        f"{file}: system_promt is no setting, and is ignored. Is it SYSTEM_PROMPT that you mean?",
+        f"{file}: NONSENSE is no setting, and is ignored.",
+    ]
+
+
+def test_a_line_that_sets_nothing_is_told_by_its_number(caplog: pytest.LogCaptureFixture, file: Path) -> None:
+    said = told(caplog, file, '# settings\n\nMODEL: secret\nsk-secret\n\n\nMODEL="secret\nPORT=8001\n')
+
+    assert said == [f"{file}, line {number} is no NAME=value, and is ignored." for number in (3, 4, 7)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# settings\n\n  \nexport PORT=8001\nHOST='127.0.0.1' # here\nMETRICS=\n"]
+)
+def test_where_all_is_set_as_it_should_be_nothing_is_told(
+    caplog: pytest.LogCaptureFixture, file: Path, text: str
+) -> None:
+    assert told(caplog, file, text) == []
+
+
+def test_names_in_the_environment_are_for_others_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASEURL", "http://127.0.0.1:1/v1")
+
+    doubts.tell(Settings())
+
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("server", "is_told"), [("", True), ("OPENAI_API_KEY=sk-x\n", False)])
+def test_a_model_without_a_server_is_told(
+    caplog: pytest.LogCaptureFixture, file: Path, server: str, *, is_told: bool
+) -> None:
+    said = told(caplog, file, f"{server}MODEL=llama3.2\n")
+
+    assert ["MODEL is not used" in sentence for sentence in said] == [True] * is_told
+
+
+def test_an_application_of_ones_own_tells_too(caplog: pytest.LogCaptureFixture, file: Path) -> None:
+    file.write_text("MODLE=x\n")
+
+    with caplog.at_level(logging.WARNING):
+        create_app()
+
+    assert "Is it MODEL that you mean?" in caplog.text
