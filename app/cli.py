@@ -102,8 +102,8 @@ def migrate() -> None:
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
     doubts.tell(settings)
-    _opened(settings, migrates=True)
-    click.echo(f"The database is up to date: schema {schema.head()}.")
+    database = _opened(settings, migrates=True)
+    click.echo(f"The database is up to date: {database.full_name}, schema {schema.head()}.")
 
 
 @main.command()
@@ -196,10 +196,10 @@ async def _work(settings: Settings) -> None:
             hurried.cancel()
 
 
-def _opened(settings: Settings, *, migrates: bool = False) -> None:
+def _opened(settings: Settings, *, migrates: bool = False) -> Database:
     """See that the database can be worked with, before anything else is begun; else end, in one line.
 
-    A server's that cannot be reached is waited for, unless it is to be migrated.
+    It is closed again. A server's that cannot be reached is waited for, unless it is to be migrated.
     """
 
     async def opened() -> None:
@@ -222,6 +222,7 @@ def _opened(settings: Settings, *, migrates: bool = False) -> None:
     except Unavailable as error:
         click.echo(_in_full(error, database), err=True)
         sys.exit(2)
+    return database
 
 
 def _in_full(error: Unavailable, database: Database) -> str:

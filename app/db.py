@@ -65,6 +65,11 @@ class Database:
         self._file: tuple[int, int] | None = None
         self._checked = False
 
+    @property
+    def full_name(self) -> str:
+        """Which database of all it is, for whoever runs this; without user and password."""
+        return str(self.path.resolve()) if self.path else f"{self.url.database} at {self.place}"
+
     async def open(self) -> Unavailable | None:
         """Create or bring up to date a database in a file, and look at the schema of a server's.
 

@@ -218,3 +218,12 @@ def test_the_files_of_the_migrations_are_named_after_them() -> None:
 
     assert {script.revision for script in scripts.walk_revisions()} == schema.revisions()
     assert scripts.get_current_head() == schema.head()
+
+
+def test_its_name_says_which_it_is_without_a_password() -> None:
+    over_tcp = Database("postgresql://anna:secret@db.example/chat?sslmode=require")
+    over_a_socket = Database("postgresql://anna:secret@/chat?host=/run/postgresql&port=5433")
+
+    assert over_tcp.full_name == "chat at db.example:5432"
+    assert over_a_socket.full_name == "chat at /run/postgresql:5433"
+    assert Database("sqlite:///data/chat.db").full_name == str(Path.cwd() / "data" / "chat.db")
