@@ -1,9 +1,15 @@
 """The pages: what they hold, and for whom."""
 
+import os
+import shutil
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
 import httpx2
 import pytest
 from fastapi import FastAPI
 
+from app import templating
 from app.main import create_app
 from app.providers import ChatMessage
 from app.providers.scripted import PAUSE, ScriptedProvider
@@ -135,6 +141,28 @@ async def test_a_mounted_chat_knows_where_it_is(settings: Settings, provider: Sc
     assert attributes(page, "#composer", "action") == ["/chat/completion"]
     assert sent.headers["location"] == "/chat/conversations/1/live"
     assert [response.status_code for response in static] == [200]
+
+
+@pytest.mark.parametrize(("reload", "shown"), [(True, "after"), (False, "before")])
+async def test_who_restyles_sees_a_changed_template_at_the_next_reload(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reload: bool, shown: str
+) -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str, None]:
+        yield "Hi"
+
+    folder = shutil.copytree(templating.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(templating, "TEMPLATES", folder)
+    template = folder / "errors" / "problem.html"
+    template.write_text("{# As it was. #}before")
+    chat = create_app(settings, generate=my_model, reload=reload)
+
+    async with serving(chat) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        first = await client.get("/nowhere", headers=BROWSER)
+        template.write_text("{# As it is now. #}after")
+        os.utime(template, (1, 1))  # a clock may be too coarse to tell the two apart
+        second = await client.get("/nowhere", headers=BROWSER)
+
+    assert (first.text, second.text) == ("before", shown)
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json"])
