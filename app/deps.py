@@ -1,5 +1,6 @@
 """Dependencies: what routes are handed. Whatever has an owner is loaded here, by its owner."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,7 +28,11 @@ LOCAL_USER = 1
 
 STOPPING = "This server is being restarted. Your text is still here: send it again in a moment."
 GONE = "There is no such conversation here. It may have been deleted: begin a new chat to go on."
+NOT_STARTED = (
+    "This chat was not started. An application that mounts it passes on its lifespan; README.md says how."
+)
 
+_log = logging.getLogger(__name__)
 
 Beginning = Callable[[AsyncSession], Awaitable[Turn | None]]
 """Stores a turn whose answer is to be written."""
@@ -81,8 +86,11 @@ class Chat:
 
 
 async def chat_of(request: Request) -> Chat:
-    """The running application."""
-    chat: Chat = request.app.state.chat
+    """The running application. Raises Problem where it was mounted without its lifespan."""
+    chat: Chat | None = getattr(request.app.state, "chat", None)
+    if chat is None:
+        _log.error(NOT_STARTED)
+        raise Problem(500, NOT_STARTED)
     return chat
 
 

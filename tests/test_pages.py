@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from app import templating
+from app.deps import NOT_STARTED
 from app.main import create_app
 from app.providers import ChatMessage
 from app.providers.scripted import PAUSE, ScriptedProvider
@@ -141,6 +143,44 @@ async def test_a_mounted_chat_knows_where_it_is(settings: Settings, provider: Sc
     assert attributes(page, "#composer", "action") == ["/chat/completion"]
     assert sent.headers["location"] == "/chat/conversations/1/live"
     assert [response.status_code for response in static] == [200]
+
+
+async def test_a_chat_that_was_mounted_without_its_lifespan_says_what_is_missing(
+    settings: Settings, provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = FastAPI()
+    host.mount("/chat", create_app(settings, provider=provider))
+
+    async with serving(host) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        page = await client.get("/chat/", headers=BROWSER)
+        sent = await client.post("/chat/completion", data={"prompt": "Hi"})
+
+    assert page.status_code == sent.status_code == 500
+    assert select(page, ".problem") == [sent.json()["detail"]] == [NOT_STARTED]
+    assert NOT_STARTED in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_chat_is_mounted_beside_what_a_site_has_of_its_own(
+    settings: Settings, provider: ScriptedProvider
+) -> None:
+    chat = create_app(settings, provider=provider)
+    begun = []
+
+    @asynccontextmanager
+    async def lifespan(site: FastAPI) -> AsyncIterator[None]:
+        async with chat.router.lifespan_context(chat):
+            begun.append(site)
+            yield
+
+    host = FastAPI(lifespan=lifespan)
+    host.mount("/chat", chat)
+
+    async with serving(host) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        page = await client.get("/chat/", headers=BROWSER)
+
+    assert page.status_code == 200
+    assert begun == [host]
 
 
 @pytest.mark.parametrize(("reload", "shown"), [(True, "after"), (False, "before")])
