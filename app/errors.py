@@ -25,6 +25,8 @@ SENTENCES = {
     500: "Something went wrong on this server. What was stored is safe; the server's log says more.",
 }
 
+JSON_EXPECTED = "JSON is expected here, with the header Content-Type: application/json."
+
 RETRY_SECONDS = 5
 WRONG_SCHEMA = (
     "The database is not ready for this version of the program. Whoever runs it finds more in its log."
@@ -85,10 +87,16 @@ def add_handlers(app: FastAPI) -> None:
         places = [place for detail in error.errors() for place in [detail["loc"]]]
         if any(place[0] == "path" for place in places):
             return answer(request, Problem(404, SENTENCES[404]))
+        # The whole body is not what was expected, and by its header it is no JSON.
+        no_json = ("body",) in places and "json" not in request.headers.get("Content-Type", "").lower()
         if reader_of(request) is Reader.SCRIPT:
             # Without what was sent: it need not be anything that JSON can hold.
             details = [{name: detail[name] for name in ("type", "loc", "msg")} for detail in error.errors()]
+            if no_json:
+                details = [detail | {"msg": JSON_EXPECTED} for detail in details]
             return JSONResponse(jsonable_encoder({"detail": details}), status_code=422)
+        if no_json:
+            return answer(request, Problem(422, JSON_EXPECTED))
         fields = ", ".join(sorted({str(place[-1])[:40] for place in places}))
         return answer(
             request,

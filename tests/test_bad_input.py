@@ -21,6 +21,24 @@ async def test_a_blank_prompt_is_refused_in_words(
     assert "Please write a message first." in response.text
 
 
+@pytest.mark.parametrize("headers", [HTMX, BROWSER, {}])
+async def test_json_in_the_place_of_a_form_is_told(
+    client: httpx2.AsyncClient, headers: dict[str, str]
+) -> None:
+    response = await client.post("/completion", json={"prompt": "Hi"}, headers=headers)
+
+    assert response.status_code == 415
+    assert "A form is expected here, with the message in its field prompt." in response.text
+
+
+async def test_a_program_is_told_where_the_message_belongs(client: httpx2.AsyncClient) -> None:
+    # As `curl -d '{"prompt": "Hi"}'` sends it.
+    response = await client.post("/completion", data={'{"prompt": "Hi"}': ""})
+
+    assert response.status_code == 422
+    assert response.json()["detail"].endswith("with the message in its field prompt.")
+
+
 async def test_a_prompt_over_the_limit_is_refused_with_its_text_still_in_the_form(
     client: httpx2.AsyncClient,
 ) -> None:

@@ -39,6 +39,19 @@ async def test_json_without_a_prompt_is_refused_with_the_reason(
     assert response.json()["detail"][0]["msg"]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+async def test_json_that_is_not_called_so_is_refused_with_the_header_that_is_missing(
+    client: httpx2.AsyncClient, kind: str | None, accept: str
+) -> None:
+    headers = {"Accept": accept} | ({"Content-Type": kind} if kind else {})
+
+    response = await client.post("/prompt_data", content='{"prompt": "Hello"}', headers=headers)
+
+    assert response.status_code == 422
+    assert "JSON is expected here, with the header Content-Type: application/json." in response.text
+
+
 @pytest.mark.parametrize(
     "body",
     [

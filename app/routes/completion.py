@@ -31,6 +31,9 @@ from app.transcript import begun
 
 router = APIRouter(tags=["completion"])
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+FORM_EXPECTED = "A form is expected here, with the message in its field prompt."
+
 STREAM = "```\nid: 5\ndata: Hello\n\nid: 12\ndata:  there.\n\nevent: done\ndata: complete\n```"
 EVENTS = {
     "text/event-stream": {
@@ -49,6 +52,7 @@ RESPONSES: dict[int | str, dict[str, object]] = {
         "or the form was sent before with another prompt."
     },
     413: {"description": "The prompt is too long."},
+    415: {"description": "What was sent is no form."},
     422: {"description": "There is no prompt."},
 }
 
@@ -80,7 +84,7 @@ async def complete(
     goes_on: int | None = None
     try:
         goes_on = form_id(conversation)
-        _check(prompt, chat.settings.prompt_limit)
+        _check(request, prompt, reader, chat.settings.prompt_limit)
         turn = await _begin_turn(
             chat, user, prompt, goes_on, clean_token(form_token), clears_draft=after is not None
         )
@@ -184,9 +188,14 @@ async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> C
         return await conversations.find(session, user, conversation_id)
 
 
-def _check(prompt: str, limit: int) -> None:
+def _check(request: Request, prompt: str, reader: Reader, limit: int) -> None:
     if not prompt.strip():
-        raise Problem(422, "Please write a message first.")
+        # What is no form is read as an empty one.
+        kind = request.headers.get("Content-Type", FORMS[0]).lower()
+        if not kind.startswith(FORMS):
+            raise Problem(415, FORM_EXPECTED)
+        hint = f" {FORM_EXPECTED}" if reader is Reader.SCRIPT else ""
+        raise Problem(422, f"Please write a message first.{hint}")
     if len(prompt) > limit:
         raise Problem(
             413, f"This message has {len(prompt):,} characters; at most {limit:,} can be sent at once."
