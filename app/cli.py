@@ -88,8 +88,8 @@ def worker() -> None:
     """
     settings = _settings()
     logs.configure(settings.log_format, settings.log_level)
-    doubts.tell(settings)
     _opened(settings)
+    doubts.tell(settings, works=True)
     asyncio.run(_work(settings))
 
 

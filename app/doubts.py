@@ -12,8 +12,8 @@ from app.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-def tell(settings: Settings) -> None:
-    """Write what is doubtful to the log, a line each."""
+def tell(settings: Settings, *, works: bool = False) -> None:
+    """Write what is doubtful to the log, a line each; `works` where it writes answers for others."""
     file = Settings.model_config.get("env_file")
     if isinstance(file, (str, Path)) and Path(file).is_file():
         for doubt in _of_file(Path(file)):
@@ -22,6 +22,11 @@ def tell(settings: Settings) -> None:
         _log.warning(
             "MODEL is set and no server is, so the built-in model answers and MODEL is not used. "
             "OPENAI_BASE_URL or OPENAI_API_KEY names a server."
+        )
+    if works and settings.generate_in != "worker":
+        _log.warning(
+            "GENERATE_IN is not worker: web processes with these settings write their answers themselves "
+            "and leave none to this one. Set GENERATE_IN=worker for all of them."
         )
 
 

@@ -114,6 +114,18 @@ def test_who_edits_the_style_sees_it_at_the_next_reload(monkeypatch: pytest.Monk
     assert watched(ROOT / "app" / "main.py")
 
 
+def test_a_worker_that_is_left_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(settings: Settings) -> None:
+        """It would wait for answers."""
+
+    monkeypatch.setattr(cli, "_work", work)
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/chat.db"}
+
+    result = CliRunner().invoke(main, ["worker"], env=environment)
+
+    assert "Set GENERATE_IN=worker for all of them." in result.output
+
+
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_what_of_the_settings_was_hardly_meant_is_told_once(command: str, tmp_path: Path) -> None:
     (tmp_path / "none.env").write_text("MODLE=x\nno name\n")

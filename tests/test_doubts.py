@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -68,6 +69,19 @@ def test_a_model_without_a_server_is_told(
     said = told(caplog, file, f"{server}MODEL=llama3.2\n")
 
     assert ["MODEL is not used" in sentence for sentence in said] == [True] * is_told
+
+
+@pytest.mark.parametrize(("where", "is_told"), [("web", True), ("worker", False)])
+def test_a_worker_that_is_left_nothing_is_told(
+    caplog: pytest.LogCaptureFixture, where: Literal["web", "worker"], *, is_told: bool
+) -> None:
+    settings = Settings(generate_in=where)
+
+    doubts.tell(settings)
+    assert caplog.records == []
+
+    doubts.tell(settings, works=True)
+    assert ["Set GENERATE_IN=worker" in record.message for record in caplog.records] == [True] * is_told
 
 
 def test_an_application_of_ones_own_tells_too(caplog: pytest.LogCaptureFixture, file: Path) -> None:
