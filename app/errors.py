@@ -9,7 +9,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import schema
@@ -78,9 +78,10 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
-        return answer(
-            request, Problem(error.status_code, SENTENCES.get(error.status_code, str(error.detail)))
-        )
+        sentence = SENTENCES.get(error.status_code, str(error.detail))
+        response = answer(request, Problem(error.status_code, sentence))
+        response.headers.update(error.headers or {})  # what else is allowed, of a 405
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -140,4 +141,13 @@ class ErrorPages:
             if not isinstance(error, Problem):
                 _log.exception("%s %s failed", scope["method"], scope["path"])
                 error = Problem(500, SENTENCES[500])
-            await answer(Request(scope, receive), error)(scope, receive, send)
+            await _in_any_case(Request(scope, receive), error)(scope, receive, send)
+
+
+def _in_any_case(request: Request, problem: Problem) -> Response:
+    """A problem, also where the templates of its page are what is broken."""
+    try:
+        return answer(request, problem)
+    except Exception:
+        _log.exception("the page of an error failed")
+        return PlainTextResponse(SENTENCES[500], status_code=500)

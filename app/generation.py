@@ -33,7 +33,7 @@ STOP_SECONDS = 8.0
 CLOSE_SECONDS = 1.0
 """How long a generator may take to end when the server does."""
 
-BROKEN = "Something went wrong on this server while it was answering."
+BROKEN = "Something went wrong on this server while it was answering. The server's log says more."
 UNCLAIMED = "unclaimed"
 """Sends notifications of answers that no process has taken up."""
 

@@ -118,6 +118,7 @@ async def test_what_a_request_began_is_logged_with_its_id_and_the_answers(
             answer = int(response.headers["content-location"].rpartition("/")[2])
             lines = [record for record in records if getattr(record, "answer_id", None) == answer]
 
+            assert "while it was answering. The server's log says more." in response.text
             assert [line.getMessage() for line in lines] == ["asked", f"answer {answer} failed"]
             assert {getattr(line, "request_id", None) for line in lines} == {response.headers[HEADER]}
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from starlette.requests import Request
 
+from app import templating
 from app.main import create_app
 from app.providers.scripted import PAUSE, ScriptedProvider
 from app.security import HEADERS
@@ -80,6 +83,32 @@ async def test_a_fault_of_ours_is_a_page_with_the_headers_and_without_a_trace(
     check_headers(response)
     assert "secret detail" not in response.text
     assert "secret detail" in caplog.text
+
+
+async def test_where_the_page_of_an_error_is_broken_too_its_sentence_is_told(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(templating.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(templating, "TEMPLATES", folder)
+    (folder / "layout.html").write_text("{# A layout. #}{% if %}")
+    app = create_app(Settings(database_url=store), provider=ScriptedProvider())
+
+    async with serving(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        responses = [await client.get(path, headers=BROWSER) for path in ("/", "/nowhere")]
+        refused = await client.get("/", headers={**BROWSER, "Host": "evil.example"})
+
+    for response in (*responses, refused):
+        assert response.status_code == 500
+        assert response.text.endswith("the server's log says more.")
+        check_headers(response)
+    assert "TemplateSyntaxError" in caplog.text
+
+
+async def test_what_an_address_takes_instead_is_said(client: httpx2.AsyncClient) -> None:
+    for headers in (BROWSER, {}):
+        response = await client.delete("/completion", headers=headers)
+
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
 async def test_the_nonce_of_a_page_is_fresh_and_on_all_that_needs_it(client: httpx2.AsyncClient) -> None:
