@@ -177,6 +177,9 @@ class ChatServer(uvicorn.Server):
         """Interrupt what is still being written: its readers are told so, and their responses end."""
         await self._app.state.chat.generations.close()
         await super().shutdown(sockets)
+        if self.force_exit:
+            # After a second signal uvicorn would leave the rest to be cancelled, and log that as an error.
+            await self.lifespan.shutdown()
 
 
 async def _work(settings: Settings) -> None:

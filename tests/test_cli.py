@@ -1,6 +1,7 @@
 """The command line: what it prints and refuses."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
@@ -11,8 +12,12 @@ import uvicorn
 from click.testing import CliRunner
 from uvicorn.supervisors.watchfilesreload import FileFilter
 
-from app.cli import main
+from app import cli
+from app.cli import ChatServer, main
 from app.logs import OURS
+from app.main import create_app
+from app.providers.scripted import ScriptedProvider
+from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,6 +103,31 @@ def test_a_port_that_is_taken_is_named_before_anything_is_opened(tmp_path: Path)
     assert result.exit_code == 2
     assert f"port {port}" in result.output
     assert not (tmp_path / "chat.db").exists()
+
+
+async def test_who_presses_ctrl_c_twice_has_everything_closed_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    class Closing(ScriptedProvider):
+        async def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(
+        cli, "_look_for_garbage_less", lambda: None
+    )  # it is for the whole process, the tests'
+    provider = Closing()
+    app = create_app(settings, provider=provider)
+    server = ChatServer(app, uvicorn.Config(app, log_config=None), grace_seconds=7)
+    for _ in range(2):
+        server.handle_exit(signal.SIGINT, None)
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        await server.serve(sockets=[listening])
+
+    assert closed == [provider]
 
 
 def test_who_edits_the_style_sees_it_at_the_next_reload(monkeypatch: pytest.MonkeyPatch) -> None:
