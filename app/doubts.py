@@ -12,16 +12,18 @@ from app.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-def tell(settings: Settings, *, works: bool = False) -> None:
-    """Write what is doubtful to the log, a line each; `works` where it writes answers for others."""
+def tell(settings: Settings, *, own_model: bool = False, works: bool = False) -> None:
+    """Write what is doubtful to the log, a line each.
+
+    `own_model` where the settings choose no model, `works` where answers are written for others.
+    """
     file = Settings.model_config.get("env_file")
     if isinstance(file, (str, Path)) and Path(file).is_file():
         for doubt in _of_file(Path(file)):
             _log.warning("%s", doubt)
-    if settings.model and settings.embedded:
+    if settings.model and settings.embedded and not own_model:
         _log.warning(
-            "MODEL is set and no server is, so the built-in model answers and MODEL is not used. "
-            "OPENAI_BASE_URL or OPENAI_API_KEY names a server."
+            "MODEL is not used, as no server is set to have it: OPENAI_BASE_URL or OPENAI_API_KEY sets one."
         )
     if works and settings.generate_in != "worker":
         _log.warning(

@@ -45,7 +45,7 @@ def create_app(
     """
     if settings is None:
         settings = Settings()
-        doubts.tell(settings)
+        doubts.tell(settings, own_model=bool(generate or provider))
     if generate and not provider:
         provider = OwnProvider(
             generate, first_token_seconds=settings.first_token_seconds, idle_seconds=settings.idle_seconds

@@ -8,6 +8,7 @@ import pytest
 
 from app import doubts
 from app.main import create_app
+from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 
 
@@ -85,9 +86,15 @@ def test_a_worker_that_is_left_nothing_is_told(
 
 
 def test_an_application_of_ones_own_tells_too(caplog: pytest.LogCaptureFixture, file: Path) -> None:
-    file.write_text("MODLE=x\n")
+    file.write_text("MODLE=x\nMODEL=y\n")
 
     with caplog.at_level(logging.WARNING):
         create_app()
+        of_ours = caplog.text
+        caplog.clear()
+        create_app(provider=ScriptedProvider())
 
+    assert "Is it MODEL that you mean?" in of_ours
+    assert "MODEL is not used" in of_ours
     assert "Is it MODEL that you mean?" in caplog.text
+    assert "MODEL is not used" not in caplog.text  # nor is any other setting of a server's
