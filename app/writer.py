@@ -1,7 +1,8 @@
 """The writer: one task that stores what all running answers of a process have produced.
 
 It gathers their text and commits it in one transaction: the first text of an answer at once, then at most
-every `FLUSH_SECONDS`. Only then are readers woken. The same transactions carry the process's beat.
+every `FLUSH_SECONDS`. Only then are readers woken. The same transactions carry the process's beat. Where very
+many answers run they take turns, in a round of several transactions.
 """
 
 import asyncio
@@ -23,11 +24,12 @@ from app.running import Running
 from app.wakeups import WakeUps
 
 FLUSH_SECONDS = 0.05
-"""Between two transactions, for a single answer."""
+"""From one round to the next, for a single answer."""
 MORE_SECONDS = 0.00075
-"""More for each answer: what a transaction costs for one is shared by more tokens then, and few notice."""
-ENOUGH_SECONDS = 12.5
-"""Times the answers that run, at most: so many share enough, and have a longer way to their readers."""
+"""More for each answer: more tokens share what a transaction and an event cost then, and few notice."""
+MOST_SECONDS = 0.125
+ENOUGH_SECONDS = 25.0
+"""Times the answers that run, at most: very many have a longer way to their readers."""
 LEAST_SECONDS = 0.02
 
 RETRY_SECONDS = 0.5
@@ -45,9 +47,9 @@ UNSTORABLE = "The rest of this answer could not be stored."
 _log = logging.getLogger(__name__)
 
 
-def pause_seconds(answers: int) -> float:
-    """How long so many answers wait between two transactions."""
-    most = max(ENOUGH_SECONDS / max(answers, 1), LEAST_SECONDS)
+def round_seconds(answers: int) -> float:
+    """How long it is from one round of so many answers to the next, unless a round takes longer."""
+    most = max(min(ENOUGH_SECONDS / max(answers, 1), MOST_SECONDS), LEAST_SECONDS)
     return min(FLUSH_SECONDS + MORE_SECONDS * answers, most)
 
 
@@ -101,9 +103,11 @@ class Writer:
 
         Not to be cancelled: within a commit it could not know whether that had happened.
         """
-        tries_left = LAST_TRIES
+        tries_left, others_wait, began = LAST_TRIES, False, 0.0
         while self.running or not self._closing:
             await _within(self._until_next_beat(), self._dirty)
+            if not others_wait:
+                began = monotonic()
             try:
                 others_wait = await self._pace.go()
                 self._dirty.clear()
@@ -120,7 +124,8 @@ class Writer:
                 continue
             self._refused_since = None
             if not others_wait:
-                await _within(pause_seconds(len(self.running)), self._urgent)
+                left = began + round_seconds(len(self.running)) - monotonic()
+                await _within(max(left, 0), self._urgent)
             if self._pace.kept:
                 self._dirty.set()
 

@@ -1,12 +1,14 @@
 """A simulation of processes that write and read answers: queues of work, cores that share it, a store.
 
-Each process does one thing after the other (its event loop). Who works on a host shares its cores evenly. The
-tokens of an answer come at a steady pace; its process stores what has come, then its readers are sent it.
+Each process does one thing after the other (its event loop). Who works on a host shares its cores evenly.
+The tokens of an answer come at a steady pace; its process stores what has come, of so many answers at a time,
+then their readers are sent it.
 """
 
 from random import Random
 
-from app.writer import pause_seconds
+from app.providers.pace import AT_ONCE
+from app.writer import round_seconds
 from bench.costs import Costs, Outcome, Setup
 from bench.load import LATE_SECONDS, SETTLE_SECONDS
 from bench.queues import Clock, Host, Worker
@@ -149,6 +151,8 @@ class _Process:
         """What the database does for it."""
         self.running = 0
         self._dirty: dict[_Answer, None] = {}
+        self._round: list[_Answer] = []
+        self._began = 0.0
         self._state = "waiting"
         self._urgent = False
         self._pauses = 0
@@ -181,9 +185,12 @@ class _Process:
 
         def take() -> float:
             self._urgent = False
-            for answer in self._dirty:
+            if not self._round:
+                self._round, self._dirty, self._began = list(self._dirty), {}, self._clock.now
+            for answer in self._round[:AT_ONCE]:
                 batch[answer], answer.unstored = answer.unstored, []
-            self._dirty = {}
+                self._dirty.pop(answer, None)
+            self._round = self._round[AT_ONCE:]
             return self._costs.token * sum(map(len, batch.values()))
 
         self.loop.do(take, lambda: self._store(batch) if self._run.setup.postgres else self._lock(batch))
@@ -224,7 +231,7 @@ class _Process:
                 )
             if answer.far:
                 self._tell_another(answer, said, shown=bool(answer.near))
-        if self._urgent:
+        if self._urgent or self._round:
             self._flush()
         else:
             self._pause()
@@ -232,13 +239,15 @@ class _Process:
     def _pause(self) -> None:
         self._pauses += 1
         self._state, this = "pausing", self._pauses
-        self._clock.at(self._clock.now + pause_seconds(self.running), lambda: self._go_on(this))
+        due = max(self._began + round_seconds(self.running), self._clock.now)
+        self._clock.at(due, lambda: self._go_on(this))
 
     def _go_on(self, pause: int) -> None:
         if pause == self._pauses and self._state == "pausing":
             if self._dirty:
                 self._flush()
             else:
+                self._began = self._clock.now
                 self._pause()
 
     def _show(self, said: list[float], cost: float) -> None:

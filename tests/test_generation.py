@@ -19,7 +19,7 @@ from app.providers.scripted import PAUSE, ScriptedProvider
 from app.states import Answer
 from app.tables import Chunk, Message
 from app.wakeups import WakeUps
-from app.writer import pause_seconds
+from app.writer import round_seconds
 
 STORES = ("sqlite", "postgresql")
 
@@ -107,7 +107,7 @@ async def test_a_model_whose_words_are_held_back_is_read_on_at_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.writer.BEAT_SECONDS", 3600)
-    monkeypatch.setattr("app.writer.pause_seconds", lambda answers: 0)
+    monkeypatch.setattr("app.writer.round_seconds", lambda answers: 0)
     pace = Pace()
 
     async def answering(messages: object) -> AsyncGenerator[Delta, None]:
@@ -532,7 +532,7 @@ async def test_the_first_text_is_never_seen_without_how_long_it_thought(
 
 
 def test_some_answers_share_a_transaction_for_longer_and_very_many_for_less_long() -> None:
-    assert pause_seconds(1) == pytest.approx(0.05, rel=0.02)
-    assert pause_seconds(100) == pytest.approx(0.125)
-    assert pause_seconds(500) == pytest.approx(0.025)
-    assert max(map(pause_seconds, range(1000))) <= 0.126
+    assert round_seconds(1) == pytest.approx(0.05, rel=0.02)
+    assert round_seconds(100) == pytest.approx(0.125)
+    assert round_seconds(500) == pytest.approx(0.05)
+    assert max(map(round_seconds, range(1000))) <= 0.126

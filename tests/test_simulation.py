@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.writer import pause_seconds
+from app.writer import round_seconds
 from bench import simulation
 from bench.costs import Costs, Setup
 from bench.fitting import Known, Measured, fitted, least_squares
@@ -90,8 +90,8 @@ ONE = Costs(token=1e-5, commit=1e-3, row=1e-5, wait=1e-3, send=1e-5, reader=1e-6
 def test_tokens_wait_for_half_of_the_time_between_two_transactions() -> None:
     few, many = (simulated(Setup(answers, cores=8), ONE) for answers in (10, 100))
 
-    assert few.lag_p50 == pytest.approx(1_000 * pause_seconds(10) / 2, abs=5)
-    assert many.lag_p50 == pytest.approx(1_000 * pause_seconds(100) / 2, abs=8)
+    assert few.lag_p50 == pytest.approx(1_000 * round_seconds(10) / 2, abs=5)
+    assert many.lag_p50 == pytest.approx(1_000 * round_seconds(100) / 2, abs=8)
 
 
 def test_what_is_done_before_the_commit_is_waited_for_by_all() -> None:

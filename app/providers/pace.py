@@ -21,11 +21,12 @@ class Pace:
 
     def __init__(self) -> None:
         self._waiting: list[Callable[[], None]] = []
+        self._round: list[Callable[[], None]] = []
 
     @property
     def kept(self) -> bool:
         """Whether anybody waits."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._round)
 
     def wait(self, read: Callable[[], None]) -> None:
         """Call `read` when it is time to read again."""
@@ -34,12 +35,14 @@ class Pace:
     async def go(self) -> bool:
         """Have those read who have waited longest, and return when they have taken what had come.
 
-        True if others wait too, who should read as soon as what these took is handed on.
+        True if others had waited when the round began, who should read as soon as what these took is handed
+        on. Who waits anew waits for the next round, or there would be no end to this one.
         """
-        waiting, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-        others = bool(self._waiting)
-        for read in waiting:
+        if not self._round:
+            self._round, self._waiting = self._waiting, []
+        reading, self._round = self._round[:AT_ONCE], self._round[AT_ONCE:]
+        for read in reading:
             read()
-        for _ in range(TURNS if waiting else 0):
+        for _ in range(TURNS if reading else 0):
             await asyncio.sleep(0)
-        return others
+        return bool(self._round)

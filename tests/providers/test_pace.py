@@ -65,6 +65,9 @@ async def test_who_has_waited_longest_reads_first_and_not_all_at_once(
     assert await pace.go()
     assert read == ["a", "b"]
     pace.wait(reader("a"))
+    assert pace.kept
+    assert not await pace.go()
+    assert read == ["a", "b", "c"]  # the round ends, however many wait anew meanwhile
     assert not await pace.go()
     assert read == ["a", "b", "c", "a"]
     assert not pace.kept
