@@ -197,7 +197,11 @@ class Proxy:
         await self._stop.wait()
         server.close()
         self._cut()
-        await asyncio.gather(*self._handlers)
+        while self._handlers:
+            # Who was about to connect does so still, and is dropped then.
+            await asyncio.wait(self._handlers, timeout=0.1)
+            self._cut()
+        await asyncio.sleep(0)  # in which they are closed
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if handler := asyncio.current_task():
