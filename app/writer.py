@@ -47,8 +47,16 @@ UNSTORABLE = "The rest of this answer could not be stored."
 _log = logging.getLogger(__name__)
 
 
+def pause_seconds(answers: int, took: float) -> float:
+    """How long a writer rests behind a round that took so long: at least for half of what one is to take.
+
+    A SQLite file is free for others then, however slow its disk is.
+    """
+    return max(round_seconds(answers) - took, round_seconds(answers) / 2)
+
+
 def round_seconds(answers: int) -> float:
-    """How long it is from one round of so many answers to the next, unless a round takes longer."""
+    """How long it is from one round of so many answers to the next, where the work leaves time for that."""
     most = max(min(ENOUGH_SECONDS / max(answers, 1), MOST_SECONDS), LEAST_SECONDS)
     return min(FLUSH_SECONDS + MORE_SECONDS * answers, most)
 
@@ -124,8 +132,8 @@ class Writer:
                 continue
             self._refused_since = None
             if not others_wait:
-                left = began + round_seconds(len(self.running)) - monotonic()
-                await _within(max(left, 0), self._urgent)
+                pause = pause_seconds(len(self.running), monotonic() - began)
+                await _within(pause, self._urgent)
             if self._pace.kept:
                 self._dirty.set()
 

@@ -8,7 +8,7 @@ then their readers are sent it.
 from random import Random
 
 from app.providers.pace import AT_ONCE
-from app.writer import round_seconds
+from app.writer import pause_seconds
 from bench.costs import Costs, Outcome, Setup
 from bench.load import LATE_SECONDS, SETTLE_SECONDS
 from bench.queues import Clock, Host, Worker
@@ -239,8 +239,8 @@ class _Process:
     def _pause(self) -> None:
         self._pauses += 1
         self._state, this = "pausing", self._pauses
-        due = max(self._began + round_seconds(self.running), self._clock.now)
-        self._clock.at(due, lambda: self._go_on(this))
+        pause = pause_seconds(self.running, self._clock.now - self._began)
+        self._clock.at(self._clock.now + pause, lambda: self._go_on(this))
 
     def _go_on(self, pause: int) -> None:
         if pause == self._pauses and self._state == "pausing":

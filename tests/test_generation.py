@@ -19,7 +19,7 @@ from app.providers.scripted import PAUSE, ScriptedProvider
 from app.states import Answer
 from app.tables import Chunk, Message
 from app.wakeups import WakeUps
-from app.writer import round_seconds
+from app.writer import pause_seconds, round_seconds
 
 STORES = ("sqlite", "postgresql")
 
@@ -536,3 +536,9 @@ def test_some_answers_share_a_transaction_for_longer_and_very_many_for_less_long
     assert round_seconds(100) == pytest.approx(0.125)
     assert round_seconds(500) == pytest.approx(0.05)
     assert max(map(round_seconds, range(1000))) <= 0.126
+
+
+def test_a_writer_rests_for_half_a_round_however_long_one_took() -> None:
+    assert pause_seconds(100, 0.025) == pytest.approx(0.1)
+    assert pause_seconds(1, 3) == pytest.approx(round_seconds(1) / 2)
+    assert pause_seconds(500, 0.2) == pytest.approx(0.025)

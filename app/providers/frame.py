@@ -7,12 +7,16 @@ in the document changes: where it is known what stands around the text, the text
 
 import json
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _INSIDE = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+'
 _TEXT = re.compile(rf'"content":\s*"({_INSIDE})"')
-_TRIAL = "…"
+_TEXT_BYTES = re.compile(_INSIDE.encode())
+_END = re.compile(rb"\r?\n\r?\n")
+_TRIAL = secrets.token_hex(16)
+"""No document has it by chance, nor because it knows of it."""
 
 
 @dataclass
@@ -24,7 +28,7 @@ class Frame:
 
     read: Callable[[str], str | None]
     _last: tuple[str, str] | None = None
-    _alike: re.Pattern[bytes] | None = field(default=None, repr=False)
+    _around: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     def see(self, data: str) -> None:
         """Look at an event that was read and said nothing but text."""
@@ -37,22 +41,26 @@ class Frame:
         before, after = self._last
         # Another text in its place must be all that changes.
         if self.read(f"{before}{_TRIAL}{after}") == _TRIAL:
-            self._alike = re.compile(
-                rb"data: ?%b(%b)%b\r?\n\r?\n"
-                % (re.escape(before.encode()), _INSIDE.encode(), re.escape(after.encode()))
-            )
+            self._around = b"data: " + before.encode(), after.encode()
 
     def texts(self, chunk: bytes) -> tuple[list[str], int]:
         """The texts of the events that a chunk begins with, as far as they are alike, and where those end."""
         found: list[str] = []
+        if self._around is None:
+            return found, 0
+        before, after = self._around
         position = 0
-        while self._alike and (event := self._alike.match(chunk, position)):
+        while chunk.startswith(before, position):
+            inside = _TEXT_BYTES.match(chunk, position + len(before))
+            if not inside or not inside[0] or not chunk.startswith(after, inside.end()):
+                break
+            end = _END.match(chunk, inside.end() + len(after))
+            if not end:
+                break
             try:
-                inside = event[1].decode()
+                text = inside[0].decode()
             except UnicodeDecodeError:
                 break
-            if not inside:
-                break
-            found.append(json.loads(f'"{inside}"') if "\\" in inside else inside)
-            position = event.end()
+            found.append(json.loads(f'"{text}"') if "\\" in text else text)
+            position = end.end()
         return found, position

@@ -27,6 +27,7 @@ DOCUMENTS = (
     '{"choices":[{"delta":{"content": "fixed"}}],"logprobs":[{"content":%s}]}',
     '{"choices":[{"delta":{"refusal":"No."}}],"content":%s}',
     '{"choices":[{"delta":{"text":%s, "content": "x"}}]}',
+    '{"choices":[{"delta":{"content" : "…"}}],"note":{"content":%s}}',
     '{"error":{"content":%s}}',
     '{"object":"error","content":%s}',
     '{"choices":[{"delta":{"content":%s}}]} ',
