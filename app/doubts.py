@@ -1,6 +1,7 @@
 """Doubts about the settings: what is allowed, and was hardly meant."""
 
 import logging
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from app.settings import Settings
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 _log = logging.getLogger(__name__)
 
@@ -33,18 +36,20 @@ def tell(settings: Settings, *, own_model: bool = False, works: bool = False) ->
 
 
 def _of_file(path: Path) -> Iterator[str]:
-    """Lines that set nothing. Only their names are repeated: a value may be a key."""
+    """Lines that set nothing. Only a name like a setting's is repeated: anything else may be a key."""
     with path.open(encoding="utf-8") as lines:
         for line in parse_stream(lines):
+            said = line.original.string
+            number = line.original.line + said[: len(said) - len(said.lstrip())].count("\n")
             if line.key and line.value is not None:
                 if line.key.lower() not in Settings.model_fields:
-                    yield f"{path}: {line.key} is no setting, and is ignored.{_likely(line.key)}"
+                    yield f"{path}, line {number}{_unknown(line.key)}"
             elif line.key or line.error:
-                said = line.original.string
-                number = line.original.line + said[: len(said) - len(said.lstrip())].count("\n")
                 yield f"{path}, line {number} is no NAME=value, and is ignored."
 
 
-def _likely(name: str) -> str:
+def _unknown(name: str) -> str:
     likely = get_close_matches(name.lower(), Settings.model_fields, n=1)
-    return f" Is it {likely[0].upper()} that you mean?" if likely else ""
+    if not likely or not _NAME.fullmatch(name):
+        return " names no setting, and is ignored."
+    return f": {name} is no setting, and is ignored. Is it {likely[0].upper()} that you mean?"

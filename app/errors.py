@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -26,6 +27,9 @@ SENTENCES = {
 }
 
 JSON_EXPECTED = "JSON is expected here, with the header Content-Type: application/json."
+
+KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+"""Of an error's own headers: others say something of its body, which is not the one that is sent."""
 
 RETRY_SECONDS = 5
 WRONG_SCHEMA = (
@@ -80,7 +84,8 @@ def add_handlers(app: FastAPI) -> None:
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         sentence = SENTENCES.get(error.status_code, str(error.detail))
         response = answer(request, Problem(error.status_code, sentence))
-        response.headers.update(error.headers or {})  # what else is allowed, of a 405
+        own = Headers(error.headers)
+        response.headers.update({name: own[name] for name in KEPT_HEADERS if name in own})
         return response
 
     @app.exception_handler(RequestValidationError)
@@ -89,12 +94,15 @@ def add_handlers(app: FastAPI) -> None:
         if any(place[0] == "path" for place in places):
             return answer(request, Problem(404, SENTENCES[404]))
         # The whole body is not what was expected, and by its header it is no JSON.
-        no_json = ("body",) in places and "json" not in request.headers.get("Content-Type", "").lower()
+        no_json = ("body",) in places and not _is_json(request)
         if reader_of(request) is Reader.SCRIPT:
             # Without what was sent: it need not be anything that JSON can hold.
             details = [{name: detail[name] for name in ("type", "loc", "msg")} for detail in error.errors()]
             if no_json:
-                details = [detail | {"msg": JSON_EXPECTED} for detail in details]
+                details = [
+                    detail | {"msg": JSON_EXPECTED} if detail["loc"] == ("body",) else detail
+                    for detail in details
+                ]
             return JSONResponse(jsonable_encoder({"detail": details}), status_code=422)
         if no_json:
             return answer(request, Problem(422, JSON_EXPECTED))
@@ -142,6 +150,12 @@ class ErrorPages:
                 _log.exception("%s %s failed", scope["method"], scope["path"])
                 error = Problem(500, SENTENCES[500])
             await _in_any_case(Request(scope, receive), error)(scope, receive, send)
+
+
+def _is_json(request: Request) -> bool:
+    """Whether the body is called so, as FastAPI has it."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _in_any_case(request: Request, problem: Problem) -> Response:

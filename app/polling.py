@@ -73,7 +73,8 @@ class _Polling:
             if is_due:
                 changed |= await self._changed_since(session)
             followed = self._wakeups.followed
-            found = await answers.read_on(session, {one: followed[one] for one in changed if one in followed})
+            read = {one: followed[one] for one in changed if one in followed}
+            found = await answers.read_on(session, read) if read else {}
         for message_id in changed:
             if answer := found.get(message_id):
                 self._wakeups.tell(message_id, answer)
@@ -88,6 +89,6 @@ class _Polling:
             listened = [one for one in listened if one not in self._wakeups.committed]
         else:
             known = {}
-        self._known = await answers.states(session, listened)
+        self._known = await answers.states(session, listened) if listened else {}
         # Also what was not looked at before: it may have changed since its reader did.
         return {one for one in listened if one not in known or known[one] != self._known.get(one)}

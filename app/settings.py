@@ -114,13 +114,13 @@ class Settings(BaseSettings):
     def _one_setting(cls, value: object, info: ValidationInfo) -> object:
         """Two in one line of the file would be one setting with a long value, and the other not set."""
         name = info.field_name
-        if not isinstance(value, str) or name == "system_prompt":
+        if not isinstance(value, str) or name in ("system_prompt", "local_model_path"):
             return value
-        if found := re.search(rf"\s({'|'.join(cls.model_fields)})=", value, re.IGNORECASE):
+        if found := re.search(rf"\s({'|'.join(cls.model_fields)})\s*=", value, re.IGNORECASE):
             raise ValueError(f"{found[1].upper()} is set within its value; {ONE_A_LINE}")
         if name in WITHOUT_BLANKS and re.search(r"\s", value.strip()):
             raise ValueError(f"it has a blank in it; {ONE_A_LINE}")
-        return value
+        return value.strip() if name == "host" else value
 
     @field_validator("log_level", "log_format", mode="before")
     @classmethod

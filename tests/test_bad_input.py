@@ -31,6 +31,12 @@ async def test_json_in_the_place_of_a_form_is_told(
     assert "A form is expected here, with the message in its field prompt." in response.text
 
 
+async def test_what_is_called_almost_a_form_is_none(client: httpx2.AsyncClient) -> None:
+    kind = {"Content-Type": "application/x-www-form-urlencodedx"}
+
+    assert (await client.post("/completion", content="prompt=Hi", headers=kind)).status_code == 415
+
+
 async def test_a_program_is_told_where_the_message_belongs(client: httpx2.AsyncClient) -> None:
     # As `curl -d '{"prompt": "Hi"}'` sends it.
     response = await client.post("/completion", data={'{"prompt": "Hi"}': ""})

@@ -39,7 +39,16 @@ async def test_json_without_a_prompt_is_refused_with_the_reason(
     assert response.json()["detail"][0]["msg"]
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "text/json",
+        "multipart/form-data; boundary=json",
+        "application/x-www-form-urlencoded",
+        None,
+    ],
+)
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 async def test_json_that_is_not_called_so_is_refused_with_the_header_that_is_missing(
     client: httpx2.AsyncClient, kind: str | None, accept: str

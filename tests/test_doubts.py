@@ -28,13 +28,17 @@ def test_a_name_that_is_no_setting_is_told_with_the_likely_one(
     caplog: pytest.LogCaptureFixture, file: Path
 ) -> None:
     said = told(
-        caplog, file, "OPENAI_BASEURL=http://127.0.0.1:1/v1\nsystem_promt=\nNONSENSE=secret\nport=8001\n"
+        caplog,
+        file,
+        "OPENAI_BASEURL=http://127.0.0.1:1/v1\nsystem_promt=\nNONSENSE=secret\nport=8001\nMODEL\x1b[31m=a\n",
     )
 
     assert said == [
-        f"{file}: OPENAI_BASEURL is no setting, and is ignored. Is it OPENAI_BASE_URL that you mean?",
-        f"{file}: system_promt is no setting, and is ignored. Is it SYSTEM_PROMPT that you mean?",
-        f"{file}: NONSENSE is no setting, and is ignored.",
+        f"{file}, line 1: OPENAI_BASEURL is no setting, and is ignored. Is it OPENAI_BASE_URL that you mean?",
+        f"{file}, line 2: system_promt is no setting, and is ignored. Is it SYSTEM_PROMPT that you mean?",
+        # It may be a key that was pasted there.
+        f"{file}, line 3 names no setting, and is ignored.",
+        f"{file}, line 5 names no setting, and is ignored.",
     ]
 
 

@@ -538,6 +538,27 @@ def test_some_answers_share_a_transaction_for_longer_and_very_many_for_less_long
     assert max(map(round_seconds, range(1000))) <= 0.126
 
 
+async def test_a_round_takes_as_long_as_its_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, more = answers.append, 0.0
+    took: list[float] = []
+
+    async def stored_slowly(*arguments: Any) -> None:
+        nonlocal more
+        await store(*arguments)
+        more += 3
+
+    def noted(running: int, seconds: float) -> float:
+        took.append(seconds)
+        return 0
+
+    monkeypatch.setattr(answers, "append", stored_slowly)
+    monkeypatch.setattr("app.writer.monotonic", lambda: monotonic() + more)
+    monkeypatch.setattr("app.writer.pause_seconds", noted)
+
+    await bench.end_of(await bench.ask())
+    assert max(took) >= 3
+
+
 def test_a_writer_rests_for_half_a_round_however_long_one_took() -> None:
     assert pause_seconds(100, 0.025) == pytest.approx(0.1)
     assert pause_seconds(1, 3) == pytest.approx(round_seconds(1) / 2)

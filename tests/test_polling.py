@@ -136,3 +136,19 @@ async def test_the_database_is_not_asked_for_what_this_process_writes_itself(
             await looking.look(database)
 
     assert asked == [[answer + 1], [answer + 1], [answer, answer + 1]]
+
+
+async def test_where_all_that_is_read_is_written_here_nothing_is_asked(
+    database: Database, answer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(answers, "states", asked)
+    monkeypatch.setattr(answers, "read_on", asked)
+    wakeups = WakeUps()
+    wakeups.committed[answer] = Answer("generating")
+    looking = polling._Polling(wakeups)
+    looking.due = 0
+    with wakeups.listening(answer):
+        await looking.look(database)

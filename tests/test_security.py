@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from app import templating
@@ -254,3 +255,20 @@ async def test_a_form_of_parts_in_utf_8_is_read(client: httpx2.AsyncClient, char
     response = await client.post("/completion", content=field.encode(), headers=headers)
 
     assert "Hé" in response.text
+
+
+async def test_of_an_errors_own_headers_only_those_that_are_not_of_its_body_are_sent(
+    app: FastAPI, client: httpx2.AsyncClient
+) -> None:
+    @app.get("/teapot")
+    async def teapot() -> None:
+        headers = {"content-length": "3", "Content-Type": "text/plain", "retry-after": "7", "X-A": "b"}
+        raise HTTPException(418, headers=headers)
+
+    response = await client.get("/teapot", headers={"Accept": "text/html"})
+
+    assert response.status_code == 418
+    assert response.headers["Retry-After"] == "7"
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert int(response.headers["Content-Length"]) > 3
+    assert "X-A" not in response.headers

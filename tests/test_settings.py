@@ -95,6 +95,7 @@ def test_names_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL=sqlite:///secret/chat.db PORT=8001", "PORT is set within its value"),
         ("OPENAI_BASE_URL=http://127.0.0.1:11434/v1 secret", "it has a blank in it"),
         ("OPENAI_API_KEY=sk-secret and more", "it has a blank in it"),
+        ("MODEL=llama3.2 OPENAI_BASE_URL = http://127.0.0.1/v1", "OPENAI_BASE_URL is set within"),
         ("HOST=127.0.0.1 secret", "it has a blank in it"),
     ],
 )
@@ -116,6 +117,8 @@ def test_what_is_set_within_another_setting_is_told_and_not_lost(
         "SYSTEM_PROMPT=Whoever asks for MODEL=x gets it",
         "DATABASE_URL=sqlite:///my folder/chat.db",
         "MODEL=My own model",
+        "LOCAL_MODEL_PATH=/models/my port=3.gguf",
+        "HOST=' 127.0.0.1'",
         "HOST=127.0.0.1 # PORT=8001",
         "OPENAI_BASE_URL=http://127.0.0.1/v1?a=b&model=c",
     ],

@@ -54,8 +54,6 @@ class OwnProvider:
         pieces = self._generate(list(messages))
         try:
             while (piece := await self._next(pieces, deadline, begun=begun)) is not _END:
-                if piece is None:
-                    continue
                 delta = Delta(text=piece) if isinstance(piece, str) else piece
                 if not isinstance(delta, Delta):
                     # The type alone: what it says is nothing for a log.
@@ -70,10 +68,14 @@ class OwnProvider:
                 await close()
 
     async def _next(self, pieces: AsyncIterator[object], deadline: float, *, begun: bool) -> object:
-        """What it yields next, `_END` behind that. Raises ProviderError where it does not come in time."""
+        """What it says next, `_END` behind that. Raises ProviderError where it does not come in time."""
         try:
             async with patience(deadline) as limit:
-                return await anext(pieces, _END)
+                while True:
+                    piece = await anext(pieces, _END)
+                    if piece is not None and piece != "":
+                        return piece
+                    await asyncio.sleep(0)  # it may say nothing without end, and wait for nothing
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -191,8 +191,8 @@ async def _conversation(chat: Chat, user: int, conversation_id: int | None) -> C
 def _check(request: Request, prompt: str, reader: Reader, limit: int) -> None:
     if not prompt.strip():
         # What is no form is read as an empty one.
-        kind = request.headers.get("Content-Type", FORMS[0]).lower()
-        if not kind.startswith(FORMS):
+        kind = request.headers.get("Content-Type", FORMS[0]).partition(";")[0].strip().lower()
+        if kind not in FORMS:
             raise Problem(415, FORM_EXPECTED)
         hint = f" {FORM_EXPECTED}" if reader is Reader.SCRIPT else ""
         raise Problem(422, f"Please write a message first.{hint}")

@@ -129,3 +129,14 @@ async def test_its_own_timeout_is_its_own_fault() -> None:
 
     with pytest.raises(TimeoutError, match="of its own"):
         [delta async for delta in prompt_llm_async(HELLO, provider=OwnProvider(my_model))]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_one_that_says_nothing_without_end_is_given_up(nothing: str | None) -> None:
+    async def my_model(messages: list[ChatMessage]) -> AsyncGenerator[str | None, None]:
+        while True:
+            yield nothing
+
+    provider = OwnProvider(my_model, first_token_seconds=0.1)
+    with pytest.raises(ProviderError, match="My model did not begin to answer"):
+        [delta async for delta in prompt_llm_async(HELLO, provider=provider)]
