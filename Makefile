@@ -37,8 +37,8 @@ lint: $(VENV)/.dev ## Lint and type-check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.chromium ## Measure everything beside baselines, into docs/performance.md (ARGS="capacity --streams 100" for one)
-	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.chromium)" $(BIN)/python -m bench $(ARGS)
+bench: $(VENV)/.shell ## Measure everything beside baselines, into docs/performance.md (ARGS="capacity --streams 100" for one)
+	@CHROMIUM_EXECUTABLE="$$(cat $(VENV)/.shell)" $(BIN)/python -m bench $(ARGS)
 
 simulation: $(VENV)/.dev ## Work out docs/scaling.md from what was measured (ARGS=--dry to print only)
 	@$(BIN)/python -m bench.simulation $(ARGS)
@@ -91,3 +91,6 @@ $(VENV)/.libraries: deploy/libraries.py | $(BIN)/python
 
 $(VENV)/.chromium: e2e/browser.py $(VENV)/.dev | $(VENV)/.libraries
 	@$(BIN)/python e2e/browser.py > $@.tmp && mv $@.tmp $@
+
+$(VENV)/.shell: e2e/browser.py $(VENV)/.dev | $(VENV)/.libraries
+	@$(BIN)/python e2e/browser.py shell > $@.tmp && mv $@.tmp $@

@@ -68,7 +68,8 @@ def main() -> None:
     every = []
     for name in given.measurements or MEASUREMENTS:
         began, described = monotonic(), machine.described()
-        every.append(replace(MEASUREMENTS[name](options), machine=described))
+        found = MEASUREMENTS[name](options)
+        every.append(replace(found, machine={**described, **found.machine}))
         print(f"{name}: {monotonic() - began:.0f} s", flush=True)
     print(report.told(every))
     if given.write or not (given.dry or given.measurements):

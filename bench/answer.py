@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Browser
 
-from bench.browser import Watched, chromium, received, tab
+from bench.browser import Watched, chromium, described, received, tab
 from bench.figures import Figure, Goal, Results
 from bench.options import Options
 from bench.places import ENDING, OURS, PLAIN, Place, ours, plain, send, write
@@ -40,6 +40,7 @@ def measure(options: Options) -> Results:
         NAME, f"One answer of {count:,} tokens at {RATE} a second, in a browser", (PLAIN,), FIGURES, GOALS
     )
     with chromium() as browser, Upstream() as upstream:
+        results.machine = described(browser)
         upstream.say(rate=RATE, count=count, together=1)
         for number in range(options.rounds):
             for turns in TURNS:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -30,7 +31,7 @@ RECEIVED = """() => performance.getEntriesByType('resource')
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser of the end-to-end tests."""
+    """A browser without a window of its own, which would be drawn by the same two cores while a page is."""
     path = os.environ.get("CHROMIUM_EXECUTABLE") or None
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
@@ -39,6 +40,12 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def described(browser: Browser) -> dict[str, str]:
+    """What a page was measured in."""
+    path = Path(os.environ.get("CHROMIUM_EXECUTABLE") or "Playwright's headless shell")
+    return {"browser": f"{path.name} {browser.version}"}
 
 
 @contextmanager

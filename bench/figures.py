@@ -66,7 +66,7 @@ class Results:
     goals: Sequence[Goal] = ()
     values: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     machine: Mapping[str, str] = field(default_factory=dict)
-    """What was measured on, and when."""
+    """What was measured on and when, and in what browser."""
 
     def add(self, case: str, who: str, found: Mapping[str, float]) -> None:
         """Take down what a round has found."""

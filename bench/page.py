@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext
 
-from bench.browser import chromium
+from bench.browser import chromium, described
 from bench.figures import Figure, Goal, Results
 from bench.options import Options
 from bench.places import BARE, OURS, Place, bare, ours
@@ -65,6 +65,7 @@ def measure(options: Options) -> Results:
     """Pages of each length, by both in turns."""
     results = Results(NAME, "The page, with as many turns as were", (BARE,), FIGURES, GOALS)
     with Upstream() as upstream, chromium() as browser:
+        results.machine = described(browser)
         for turns in TURNS:
             with ExitStack() as closing:
                 both = [

@@ -4,7 +4,7 @@ import statistics
 
 from playwright.sync_api import Page
 
-from bench.browser import Watched, chromium, tab
+from bench.browser import Watched, chromium, described, tab
 from bench.figures import Figure, Goal, Results
 from bench.options import Options
 from bench.places import ENDING, OURS, PLAIN, ours, plain, send, write
@@ -36,6 +36,7 @@ def measure(options: Options) -> Results:
     """Both in turns, several times a round; a round's value is their median."""
     results = Results(NAME, "Latency in a page: until something is to be seen", (PLAIN,), FIGURES, GOALS)
     with Upstream() as upstream, chromium() as browser:
+        results.machine = described(browser)
         upstream.say(rate=RATE, delay=THINKING_SECONDS, count=TOKENS, together=1)
         for number in range(options.rounds):
             both = [(PLAIN, plain), (OURS, ours)]

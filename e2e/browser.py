@@ -1,6 +1,7 @@
 """Print the path of a Chromium for the end-to-end tests; an empty line means Playwright's own build.
 
 Tried in turn: CHROMIUM_EXECUTABLE, one on this machine, Debian's package, Playwright's download.
+With `shell`, it is one without a window of its own, as Playwright's build is; measurements are made in that.
 Exit code 1, and a line on what to do, where none can be had.
 """
 
@@ -8,18 +9,26 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
 PLAYWRIGHT = [sys.executable, "-m", "playwright"]
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", MAC)
+SHELL = ("chromium-headless-shell",)
+"""By these names a browser is looked for; the first is that of Debian's package."""
 
 
 def main() -> int:
     """Find or install a browser and print where it is."""
-    found = chosen() or on_this_machine() or from_debian() or from_playwright()
+    names = SHELL if sys.argv[1:] == ["shell"] else NAMES
+    found = (
+        chosen()
+        or on_this_machine(names)
+        or from_debian(names)
+        or from_playwright()
+        or on_this_machine(NAMES)
+    )
     if found is None:
         say("no usable Chromium: install one and set CHROMIUM_EXECUTABLE=/path/to/it")
         return 1
@@ -33,23 +42,21 @@ def chosen() -> str | None:
     return path if path and launches(path) else None
 
 
-def on_this_machine() -> str | None:
+def on_this_machine(names: tuple[str, ...]) -> str | None:
     """A Chromium or Chrome that is already installed."""
-    paths = [path for name in NAMES if (path := shutil.which(name))] + ([MAC] if Path(MAC).exists() else [])
+    paths = (path for name in names if (path := shutil.which(name)))
     return next((path for path in paths if launches(path)), None)
 
 
-def from_debian() -> str | None:
+def from_debian(names: tuple[str, ...]) -> str | None:
     """Debian's package, where there is apt and the right to use it."""
     if not shutil.which("apt-get"):
         return None
     apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get", "-qq"]
     if not run([*apt, "update"], 300):
         return None
-    run(
-        [*apt, "install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core", "libatomic1"], 900
-    )
-    return on_this_machine()
+    run([*apt, "install", "-y", "--no-install-recommends", names[0], "fonts-dejavu-core", "libatomic1"], 900)
+    return on_this_machine(names)
 
 
 def from_playwright() -> str | None:
