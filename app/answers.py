@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.chunks import new_chunks
-from app.db import Database, Unavailable
+from app.db import Database, Statements, Unavailable
 from app.states import Answer
 from app.tables import CHUNKS, MESSAGES, Chunk, Message, Status
 from app.wakeups import WakeUps
@@ -35,6 +35,9 @@ _TO_BE_ENDED = (
     .where(MESSAGES.c.id == bindparam("answer"), MESSAGES.c.status == "generating")
     .with_for_update()
 )
+_WHOLE = select(
+    MESSAGES.c.text, MESSAGES.c.reasoning, MESSAGES.c.reasoning_seconds, MESSAGES.c.waiting
+).where(MESSAGES.c.id == bindparam("answer"))
 _SET = update(MESSAGES).where(MESSAGES.c.id == bindparam("answer"))
 _READ = select(
     MESSAGES.c.status,
@@ -82,7 +85,7 @@ class Ending:
     completion_tokens: int | None = None
 
 
-async def held(session: AsyncSession, worker: str, message_ids: Sequence[int]) -> dict[int, int]:
+async def held(session: Statements, worker: str, message_ids: Sequence[int]) -> dict[int, int]:
     """Which of these answers this worker may write to, each with its attempt; maybe others between them.
 
     Those that are missing have ended, were deleted, or are somebody else's. What is said holds until the
@@ -95,25 +98,25 @@ async def held(session: AsyncSession, worker: str, message_ids: Sequence[int]) -
     return dict((await session.execute(_HELD, between)).all())
 
 
-async def append(session: AsyncSession, pieces: Sequence[Piece]) -> None:
+async def append(session: Statements, pieces: Sequence[Piece]) -> None:
     """Store pieces of answers that are still running."""
     if pieces:
         await session.execute(_ADD_CHUNKS, [piece.row for piece in pieces])
 
 
-async def whole(session: AsyncSession, message_id: int) -> Answer:
+async def whole(session: Statements, message_id: int) -> Answer:
     """What is stored of an answer that this process writes."""
-    row = await session.get_one(Message, message_id)
+    row = (await session.execute(_WHOLE, {"answer": message_id})).one()
     base = Answer("generating", row.text, row.reasoning, "", row.reasoning_seconds, row.waiting)
     return await _read_chunks(session, message_id, base)
 
 
-async def note(session: AsyncSession, message_id: int, **values: object) -> None:
+async def note(session: Statements, message_id: int, **values: object) -> None:
     """Set columns of an answer: how long its reasoning took, what it waits for."""
     await session.execute(_SET, {"answer": message_id, **values})
 
 
-async def finish(session: AsyncSession, message_id: int, ending: Ending) -> bool:
+async def finish(session: Statements, message_id: int, ending: Ending) -> bool:
     """Turn a running answer's chunks into its text, and say how it ended; False if it had ended.
 
     An answer ends once, whoever says so, and no chunk comes after that.
@@ -260,7 +263,7 @@ async def states(session: AsyncSession, message_ids: Iterable[int]) -> dict[int,
     return {row[0]: tuple(row[1:]) for row in await session.execute(rows)}
 
 
-async def _read_chunks(session: AsyncSession, message_id: int, known: Answer) -> Answer:
+async def _read_chunks(session: Statements, message_id: int, known: Answer) -> Answer:
     new: dict[str, list[str]] = {"text": [known.text], "reasoning": [known.reasoning]}
     for chunk in await new_chunks(session, {message_id: known}):
         new[chunk.kind].append(chunk.text)

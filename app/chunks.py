@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, case, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import Statements
 from app.states import Answer
 from app.tables import Chunk
 
 
-async def new_chunks(session: AsyncSession, known: Mapping[int, Answer]) -> Sequence[Any]:
+async def new_chunks(session: Statements, known: Mapping[int, Answer]) -> Sequence[Any]:
     """The rows behind what is known of each answer; those of an answer in order."""
     if not known:
         return []
-    connection = await session.connection()
+    connection = session if isinstance(session, AsyncConnection) else await session.connection()
     lengths = [(message_id, len(one.text), len(one.reasoning)) for message_id, one in known.items()]
     if connection.dialect.name == "sqlite":
         # It knows no lists, and is near.

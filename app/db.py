@@ -9,13 +9,13 @@ from typing import Any
 
 from anyio import CancelScope
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app import schema, sqlite
 from app.refusals import Unavailable, insist_on_right_address, translated
 
-__all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Unavailable", "driver_url"]
+__all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Statements", "Unavailable", "driver_url"]
 
 BUSY_SECONDS = 5
 """How long a transaction waits before it is refused: for its turn here, and for another's lock."""
@@ -34,6 +34,9 @@ CHANNEL = "answers"
 
 LARGEST_NOTIFICATION = 7900
 """In bytes; PostgreSQL takes fewer than 8,000."""
+
+Statements = AsyncSession | AsyncConnection
+"""Where statements run: in a session, or in `Database.storing`, which knows no objects."""
 
 # What a statement is sent with are prompts and answers: no error, and so no log, may hold them.
 _engine_to = partial(create_async_engine, hide_parameters=True)
@@ -119,30 +122,43 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def writing(self, *, reserved: bool = False) -> AsyncIterator[AsyncSession]:
+    async def writing(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are committed, durably, when the block ends without an error.
 
-        On a server, `reserved` is on a connection that no request can take: those which wait for locks must
-        not keep this process from storing answers and from showing that it lives. Raises Unavailable.
+        Raises Unavailable.
         """
-        engine = self._reserved if reserved else self.writer
         with CancelScope(shield=True):
             await self._check()
             options = {"deadline": monotonic() + BUSY_SECONDS}
             async with (
                 translated(),
-                AsyncSession(engine, expire_on_commit=False) as session,
+                AsyncSession(self.writer, expire_on_commit=False) as session,
                 session.begin(),
             ):
                 await session.connection(execution_options=options)
                 yield session
+
+    @asynccontextmanager
+    async def storing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction as in `writing`, for what a process writes of itself: answers, and that it lives.
+
+        On a server it is on a connection that no request can take: those which wait for locks must not keep
+        it from that. And it is no session, which would take a sixth more of its time. Raises Unavailable.
+        """
+        with CancelScope(shield=True):
+            await self._check()
+            deadline = monotonic() + BUSY_SECONDS
+            async with translated(), self._reserved.connect() as connection:
+                await connection.execution_options(deadline=deadline)
+                async with connection.begin():
+                    yield connection
 
     async def ping(self) -> None:
         """See that the database answers, and with the right schema. Raises Unavailable, schema.Wrong."""
         async with self.reading() as session:
             await session.execute(text("SELECT 1"))
 
-    async def notify(self, session: AsyncSession, message_ids: Iterable[int], sender: str) -> None:
+    async def notify(self, session: Statements, message_ids: Iterable[int], sender: str) -> None:
         """Tell other processes, once this transaction is committed, that these answers changed.
 
         Only PostgreSQL can: `sender:12,13`. It is a bell: whoever misses it finds the same by looking.

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import answers, schema
 from app.answers import STOPPED, Ending
-from app.db import Database, Unavailable
+from app.db import Database, Statements, Unavailable
 from app.metrics import Metrics
 from app.tables import Message, Worker
 
@@ -45,12 +45,12 @@ _BEAT = text(
 _log = logging.getLogger(__name__)
 
 
-async def beat(session: AsyncSession, worker: str) -> None:
+async def beat(session: Statements, worker: str) -> None:
     """Show that this process lives."""
     await session.execute(_BEAT, {"id": worker})
 
 
-async def leave(session: AsyncSession, worker: str) -> None:
+async def leave(session: Statements, worker: str) -> None:
     """Remove what told that this process lives."""
     await session.execute(delete(Worker).where(Worker.id == worker))
 
@@ -151,12 +151,12 @@ class Lookout:
     async def _can_write(self) -> bool:
         """Whether who lives could have shown it: on SQLite one transaction keeps all others waiting."""
         asked = monotonic()
-        async with self._database.writing(reserved=True):
+        async with self._database.storing():
             return monotonic() - asked <= BEAT_SECONDS
 
     async def _end_those_of(self, worker: str, seen: int | None) -> list[int]:
         asked = monotonic()
-        async with self._database.writing(reserved=True) as session:
+        async with self._database.storing() as session:
             latest = await session.scalar(select(Worker.beat).where(Worker.id == worker).with_for_update())
             if latest != seen or monotonic() - asked > BEAT_SECONDS:
                 # It lives, or could not have written either while this waited for the lock.

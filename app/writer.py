@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from app import answers, leases
 from app.answers import Ending, Piece
-from app.db import Database, Unavailable
+from app.db import Database, Statements, Unavailable
 from app.leases import BEAT_SECONDS
 from app.metrics import Metrics
 from app.providers import Pace
@@ -188,7 +186,7 @@ class Writer:
 
     async def _store(self, taken: Sequence["_Taken"], others: Sequence[Running], *, beats: bool) -> None:
         """Commit what was taken, and see what became of it and of the others."""
-        async with self._database.writing(reserved=True) as session:
+        async with self._database.storing() as session:
             if beats:
                 # First, as who takes this process for dead locks the beat and then the answers.
                 await leases.beat(session, self._worker)
@@ -217,7 +215,7 @@ class Writer:
                 self._metrics.ended(one.ending.status)
                 self._remove(one.running)
 
-    async def _settle_doubt(self, session: AsyncSession, one: "_Taken") -> None:
+    async def _settle_doubt(self, session: Statements, one: "_Taken") -> None:
         """Find out what the transaction that broke has stored, and do not store it again."""
         stored = await answers.whole(session, one.running.message_id)
         one.running.text.store_up_to(len(stored.text))

@@ -231,7 +231,7 @@ class _Batch:
         """Store a piece of each answer."""
         self._position += len(ROW)
         pieces = [Piece(one, "text", self._position, ROW) for one in self._ids]
-        async with self._database.writing(reserved=True) as session:
+        async with self._database.storing() as session:
             await answers.held(session, _WORKER, self._ids)
             await answers.append(session, pieces)
             await self._database.notify(session, self._ids, _WORKER)

@@ -354,19 +354,19 @@ async def test_a_database_that_stays_away_ends_what_is_written(
     provider.will_say("Kept", PAUSE, " more", PAUSE)
     answer = await bench.ask()
     await bench.text_of(answer)
-    writing = Database.writing
+    storing = Database.storing
     refused = asyncio.Event()
 
-    def away(self: Database, *, reserved: bool = False) -> object:
+    def away(self: Database) -> object:
         refused.set()
         raise Unavailable("The database is away.")
 
-    monkeypatch.setattr(Database, "writing", away)
+    monkeypatch.setattr(Database, "storing", away)
     provider.go_on()
     async with asyncio.timeout(10):
         await refused.wait()
         await asyncio.gather(*(one.task for one in bench.generations._writer.running.values() if one.task))
-    monkeypatch.setattr(Database, "writing", writing)
+    monkeypatch.setattr(Database, "storing", storing)
 
     ended = await bench.end_of(answer)
     assert (ended.status, ended.text, ended.error) == ("interrupted", "Kept more", writer.REFUSED)
@@ -380,11 +380,11 @@ async def test_an_answer_whose_end_cannot_be_stored_either_keeps_no_server_from_
     answer = await bench.ask()
     await bench.text_of(answer)
 
-    def broken(self: Database, *, reserved: bool = False) -> object:
+    def broken(self: Database) -> object:
         raise RuntimeError("No statement of this program makes sense.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "writing", broken)
+        patch.setattr(Database, "storing", broken)
         bench.generations._writer.running[answer].end(Ending("interrupted"))
         bench.generations._writer.wake(urgent=True)
         await bench.idle()
