@@ -36,6 +36,7 @@ _SENT_WITH = select(Message).where(
 _LOCK = select(CONVERSATIONS.c.id).where(*_MINE).with_for_update(key_share=True)
 _LOCK_USER = select(USERS.c.id).where(USERS.c.id == bindparam("user")).with_for_update(key_share=True)
 _CHANGE = update(CONVERSATIONS).where(*_MINE)
+_DRAFT = select(User.draft).where(User.id == bindparam("user"))
 _CHANGE_USER = update(USERS).where(USERS.c.id == bindparam("user"))
 
 
@@ -134,7 +135,7 @@ async def add_turn(
 async def draft(session: AsyncSession, user_id: int, conversation_id: int | None) -> str:
     """What the user is writing in a conversation; in one that is yet to begin, if none is given."""
     if conversation_id is None:
-        return await session.scalar(select(User.draft).where(User.id == user_id)) or ""
+        return await session.scalar(_DRAFT, {"user": user_id}) or ""
     found = await find(session, user_id, conversation_id)
     return found.draft if found else ""
 

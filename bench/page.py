@@ -4,6 +4,9 @@ Whoever opens it comes from another site, as people do: from none a browser need
 it does for a page that other sites' windows may not reach (Cross-Origin-Opener-Policy).
 """
 
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -19,6 +22,7 @@ from bench.upstream import Upstream
 NAME = "page"
 TURNS = (0, 20, 2_000)
 COLD, WARM = "cold", "warm"
+REPEATS = 5
 
 # What a test does in the page, and no part of it: when its composer is drawn, and when htmx is at work in it.
 USABLE = """const drawn = selector => new Promise(done => {
@@ -78,11 +82,25 @@ def measure(options: Options) -> Results:
                     _visited(
                         browser, who, at, elsewhere
                     )  # what a server does at its first request it does once
-                for number in range(options.rounds):
-                    for who, at in both if number % 2 else reversed(both):
-                        for when, found in _visited(browser, who, at, elsewhere).items():
-                            results.add(case(turns, when), who, found)
+                for _ in range(options.rounds):
+                    for (who, when), found in _round(browser, both, elsewhere).items():
+                        results.add(case(turns, when), who, found)
     return results
+
+
+def _round(
+    browser: Browser, both: Sequence[tuple[str, Place]], elsewhere: str
+) -> dict[tuple[str, str], dict[str, float]]:
+    """The medians of some visits of each, by turns: where a browser's frames fall is chance."""
+    found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    for number in range(REPEATS):
+        for who, at in both if number % 2 else reversed(both):
+            for when, one in _visited(browser, who, at, elsewhere).items():
+                found[who, when].append(one)
+    return {
+        key: {name: statistics.median(one[name] for one in each) for name in each[0]}
+        for key, each in found.items()
+    }
 
 
 def _visited(browser: Browser, who: str, at: Place, elsewhere: str) -> dict[str, dict[str, float]]:
