@@ -68,23 +68,23 @@ def case(turns: int, when: str) -> str:
 def measure(options: Options) -> Results:
     """Pages of each length, by both in turns."""
     results = Results(NAME, "The page, with as many turns as were", (BARE,), FIGURES, GOALS)
-    with Upstream() as upstream, chromium() as browser:
+    with Upstream() as upstream, chromium() as browser, ExitStack() as closing:
         results.machine = described(browser)
-        for turns in TURNS:
-            with ExitStack() as closing:
-                both = [
-                    (BARE, closing.enter_context(bare(upstream, turns))),
-                    (OURS, closing.enter_context(ours(upstream, turns))),
-                ]
-                # Another site's: a name of its own, as browsers go by names.
-                elsewhere = f"http://localhost:{urlsplit(both[0][1].url).port}/bare"
-                for who, at in both:
-                    _visited(
-                        browser, who, at, elsewhere
-                    )  # what a server does at its first request it does once
-                for _ in range(options.rounds):
-                    for (who, when), found in _round(browser, both, elsewhere).items():
-                        results.add(case(turns, when), who, found)
+        places = {
+            turns: [
+                (BARE, closing.enter_context(bare(upstream, turns))),
+                (OURS, closing.enter_context(ours(upstream, turns))),
+            ]
+            for turns in TURNS
+        }
+        # Another site's: a name of its own, as browsers go by names.
+        elsewhere = f"http://localhost:{urlsplit(places[0][0][1].url).port}/bare"
+        for who, at in (each for both in places.values() for each in both):
+            _visited(browser, who, at, elsewhere)  # what a server does at its first request it does once
+        for _ in range(options.rounds):
+            for turns, both in places.items():
+                for (who, when), found in _round(browser, both, elsewhere).items():
+                    results.add(case(turns, when), who, found)
     return results
 
 
