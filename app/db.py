@@ -143,7 +143,7 @@ class Database:
         """A transaction as in `writing`, for what a process writes of itself: answers, and that it lives.
 
         On a server it is on a connection that no request can take: those which wait for locks must not keep
-        it from that. And it is no session, which would take a sixth more of its time. Raises Unavailable.
+        it from that. And it is no session, which would take a seventh more time. Raises Unavailable.
         """
         with CancelScope(shield=True):
             await self._check()

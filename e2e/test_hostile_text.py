@@ -4,10 +4,11 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from app.providers import Delta
 from e2e.chat import Chat
+from e2e.conftest import Watch
 from e2e.probe import Probe
 from tests.hostile import DISGUISES, PLACES, everything, messages, placed
 from tests.upstream import Upstream
@@ -58,3 +59,27 @@ def test_nothing_of_a_hostile_text_acts(
     expect(chat.text).to_have_text("You said: Are you still there?")
     chat.expect_complete()
     probe.check()
+
+
+def test_markup_that_got_into_a_page_does_nothing_whatever_nonce_it_brings(page: Page, watch: Watch) -> None:
+    """Where sanitizing had failed; the header still has the page's own nonce."""
+    brought = (
+        '<script nonce="x"></script>'
+        '<p hx-nonce="x" hx-get="/offline?brought" hx-trigger="load">Brought.</p>'
+        '<p hx-get="/offline?bare" hx-trigger="load">Bare.</p>'
+    )
+
+    def bring(route: Route) -> None:
+        came = route.fetch()
+        route.fulfill(response=came, body=came.text().replace("</main>", f"{brought}</main>"))
+
+    watch.allow("[hx-csp] blocked <p>")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/", bring)
+    Chat(page).open()
+
+    expect(page.get_by_text("Brought.")).to_be_visible()
+    expect(page.locator("#composer[data-htmx-powered][hx-post]")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in asked if "?" in url]

@@ -118,6 +118,8 @@ async def test_the_nonce_of_a_page_is_fresh_and_on_all_that_needs_it(client: htt
     nonce = check_headers(first)
     assert nonce != check_headers(second)
     assert set(re.findall(r'nonce="([^"]+)"', first.text)) == {nonce}
+    # The first of a script is what the page goes by: nothing that was said may come before it.
+    assert "<script nonce=" in first.text.partition("</head>")[0]
     assert first.headers["cache-control"] == "no-store"
 
 
