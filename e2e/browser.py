@@ -21,14 +21,11 @@ SHELL = ("chromium-headless-shell",)
 
 def main() -> int:
     """Find or install a browser and print where it is."""
-    names = SHELL if sys.argv[1:] == ["shell"] else NAMES
-    found = (
-        chosen()
-        or on_this_machine(names)
-        or from_debian(names)
-        or from_playwright()
-        or on_this_machine(NAMES)
-    )
+    shell = sys.argv[1:] == ["shell"]
+    names = SHELL if shell else NAMES
+    found = chosen() or on_this_machine(names) or from_debian(names) or from_playwright()
+    if found is None and shell:
+        found = on_this_machine(NAMES)
     if found is None:
         say("no usable Chromium: install one and set CHROMIUM_EXECUTABLE=/path/to/it")
         return 1
