@@ -132,12 +132,9 @@ async def add_turn(
     return Turn(conversation, asked, await _add_answer(session, asked, model, worker))
 
 
-async def draft(session: AsyncSession, user_id: int, conversation_id: int | None) -> str:
-    """What the user is writing in a conversation; in one that is yet to begin, if none is given."""
-    if conversation_id is None:
-        return await session.scalar(_DRAFT, {"user": user_id}) or ""
-    found = await find(session, user_id, conversation_id)
-    return found.draft if found else ""
+async def draft(session: AsyncSession, user_id: int) -> str:
+    """What the user is writing in a conversation that is yet to begin."""
+    return await session.scalar(_DRAFT, {"user": user_id}) or ""
 
 
 async def keep_draft(

@@ -143,7 +143,10 @@ async def test_a_draft_is_kept_until_its_form_is_sent(database: Database) -> Non
 
     async def kept(conversation_id: int | None) -> str:
         async with database.reading() as session:
-            return await conversations.draft(session, USER, conversation_id)
+            if conversation_id is None:
+                return await conversations.draft(session, USER)
+            found = await conversations.find(session, USER, conversation_id)
+            return found.draft if found else "nothing"
 
     await keep("Hel", None, "t1")
     assert await kept(None) == "Hel"

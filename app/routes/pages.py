@@ -46,7 +46,7 @@ async def conversation_context(
     """What a chat page needs to know."""
     async with chat.database.reading() as session:
         listed = await conversations.listed(session, user)
-        kept = await conversations.draft(session, user, conversation.id if conversation else None)
+        kept = conversation.draft if conversation else await conversations.draft(session, user)
     shown = await transcript(chat.database, user, conversation.id) if conversation else Transcript()
     return {
         "conversation": conversation,
@@ -72,12 +72,13 @@ async def piece_context(chat: Chat, user: int, answer: Message) -> dict[str, Any
     """What the piece of one answer, and the composer that comes with it, need to know."""
     shown = await entry(chat.database, user, answer)
     async with chat.database.reading() as session:
-        return {
-            "entry": shown,
-            "conversation": await conversations.find(session, user, answer.conversation_id),
-            "draft": await conversations.draft(session, user, answer.conversation_id),
-            "form_token": new_form_token(),
-        }
+        conversation = await conversations.find(session, user, answer.conversation_id)
+    return {
+        "entry": shown,
+        "conversation": conversation,
+        "draft": conversation.draft if conversation else "",
+        "form_token": new_form_token(),
+    }
 
 
 def new_form_token() -> str:
