@@ -15,8 +15,6 @@ from tests.postgres import NoPostgres, Postgres
 NAME = "capacity"
 RATE = 20
 STREAMS = (1, 10, 50, 100, 200, 500)
-FEWER = {("sqlite", 2): (500,), ("postgres", 1): (100,), ("postgres", 2): (100, 500)}
-"""With another store than a file, or in several processes."""
 SECONDS = 2.0
 FEWEST = 50
 """Of fewer streams the memory would be that of something else."""
@@ -72,10 +70,10 @@ def measure(options: Options) -> Results:
 
 
 def planned(options: Options) -> Iterator[Plan]:
-    """What is to be measured. A file, in one process, is measured with every number of answers."""
+    """What is to be measured: every number of answers over each store, in one process and in two."""
     for store in options.stores or ("sqlite", "postgres"):
         for processes in options.processes or (1, 2):
-            yield Plan(store, processes, options.streams or FEWER.get((store, processes), STREAMS))
+            yield Plan(store, processes, options.streams or STREAMS)
 
 
 def postgres_if_any(closing: ExitStack) -> Postgres | None:
