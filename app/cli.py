@@ -258,6 +258,10 @@ def _settings() -> Settings:
     logging.getLogger("dotenv").setLevel(logging.ERROR)
     try:
         return Settings()
+    except UnicodeDecodeError:
+        # Only the file can do that: Python takes whatever bytes are in the environment.
+        click.echo(f"{Settings.model_config.get('env_file')}: this file is not written in UTF-8.", err=True)
+        sys.exit(2)
     except ValidationError as error:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"]).upper()

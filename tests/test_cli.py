@@ -169,3 +169,12 @@ def test_what_of_the_settings_was_hardly_meant_is_told_once(command: str, tmp_pa
 
     assert result.output.count("Is it MODEL that you mean?") == 1
     assert result.output.count("line 2") == 1
+
+
+def test_a_file_of_settings_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "none.env").write_bytes("SYSTEM_PROMPT=Grüße\n".encode("latin-1"))
+
+    result = CliRunner().invoke(main, ["migrate"])
+
+    assert result.exit_code == 2
+    assert result.output == f"{tmp_path}/none.env: this file is not written in UTF-8.\n"
