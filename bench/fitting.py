@@ -59,10 +59,12 @@ FITTED = [
 ON_POSTGRES = [_capacity(100, kind, "postgres") for kind in capacity.KINDS]
 FAR = _capacity(100, "html", "postgres", 2)
 CHECKED = [
-    *(_capacity(answers, kind) for kind in capacity.KINDS for answers in (10, 100, 500)),
-    *(_capacity(500, kind, "sqlite", 2) for kind in capacity.KINDS),
-    _capacity(100, "text", "postgres", 2),
-    *(_capacity(500, kind, "postgres", 2) for kind in capacity.KINDS),
+    point
+    for store in ("sqlite", "postgres")
+    for processes in (1, 2)
+    for kind in capacity.KINDS
+    for answers in capacity.STREAMS
+    if (point := _capacity(answers, kind, store, processes)) not in (*FITTED, *ON_POSTGRES, FAR)
 ]
 
 

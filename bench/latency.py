@@ -16,7 +16,7 @@ NAME = "latency"
 CASE = "one reader"
 REPEATS = 5
 FIRST_TOKENS = 40
-"""As many are looked at in a round: of fewer there is no slowest twentieth."""
+"""As many are looked at in a round: of fewer the slowest twentieth would be one, or none."""
 RATE = 20
 THINKING_SECONDS = 0.15
 """How long the model takes for its first token: by then whoever reads is connected."""
@@ -62,8 +62,16 @@ def measure(options: Options) -> Results:
                 for who, setup in everyone.items():
                     first[who].append(_first_token(setup, upstream, f"{who} {number}"))
             for who, each in found.items():
-                results.add(CASE, who, _medians(each) | _spread(first[who]))
+                results.add(CASE, who, _medians(each) | spread(first[who]))
     return results
+
+
+def spread(first: Sequence[float]) -> dict[str, float]:
+    """The median of first tokens, and what one of twenty is slower than; in ms."""
+    return {
+        "first token": statistics.median(first),
+        "first token, p95": statistics.quantiles(first, n=20, method="inclusive")[-1],
+    }
 
 
 def _first_token(setup: Setup, upstream: Upstream, prompt: str) -> float:
@@ -71,13 +79,6 @@ def _first_token(setup: Setup, upstream: Upstream, prompt: str) -> float:
     with asking(setup.kind, setup.ports[0], prompt).exchange as exchange:
         first = exchange.until(FIRST_TOKEN[setup.kind])
     return (first - _closed(upstream, prompt).sent[0]) * 1e3
-
-
-def _spread(first: Sequence[float]) -> dict[str, float]:
-    return {
-        "first token": statistics.median(first),
-        "first token, p95": statistics.quantiles(first, n=20, method="inclusive")[-1],
-    }
 
 
 def _measured(setup: Setup, upstream: Upstream, prompt: str) -> dict[str, float]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import capacity, latency, report
 from bench.arrivals import arrived
 from bench.figures import Figure, Goal, Results
 from bench.load import Load, run
+from bench.options import Options
 from bench.setups import Setup, raw, tutorial
 from bench.text import tokens
 from bench.upstream import Record, Upstream
@@ -89,6 +90,23 @@ def test_what_is_not_measured_again_stays_as_it_was(tmp_path: Path, monkeypatch:
         ("speed", {"date": "then"}),
         ("size", {"date": "now"}),
     ]
+
+
+def test_both_stores_are_measured_with_every_number_of_answers_in_one_process_and_in_two() -> None:
+    plans = {(plan.store, plan.processes): tuple(plan.streams) for plan in capacity.planned(Options())}
+
+    assert plans == {
+        (store, processes): (1, 10, 50, 100, 200, 500)
+        for store in ("sqlite", "postgres")
+        for processes in (1, 2)
+    }
+
+
+def test_of_forty_first_tokens_the_slowest_two_are_beyond_the_p95() -> None:
+    found = latency.spread([*range(1, 39), 1_000, 2_000])
+
+    assert found["first token"] == 20.5
+    assert 38 < found["first token, p95"] < 100
 
 
 def test_a_token_has_come_when_the_position_behind_it_has() -> None:

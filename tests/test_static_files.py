@@ -56,3 +56,14 @@ async def test_a_file_is_compressed_and_kept_for_good(client: httpx2.AsyncClient
 )
 async def test_nothing_else_is_served(client: httpx2.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
+
+
+def test_text_has_two_sizes_and_one_bold_weight() -> None:
+    """Each is a font that a browser looks for before it draws; headings have sizes of their own."""
+    style = "\n".join(path.read_text() for path in STATIC.rglob("*.css"))
+    sizes = set(re.findall(r"font-size: ([^;]+);", style)) | set(re.findall(r"font: ([\w.()-]+) var", style))
+    headings = {"1.4375rem", "1.25rem", "1.125rem"}
+    code = {"max(0.875em, 0.8125rem)"}
+
+    assert sizes == {"var(--text-small)", "1rem", "inherit"} | headings | code
+    assert set(re.findall(r"font-weight: ([^;]+);", style)) == {"600"}
