@@ -30,10 +30,10 @@ FIGURES = (
     Figure("back after a cut", "ms", 1),
     Figure("stop to silence", "ms", 1),
 )
-OURS = ("text", "HTML")
+READ_AS = ("text", "HTML")
 GOALS = (
-    *(Goal(CASE, who, "first token", 5, RAW, "difference") for who in OURS),
-    *(Goal(CASE, who, "first token, p95", 1, TUTORIAL, "ratio") for who in OURS),
+    *(Goal(CASE, who, "first token", 5, RAW, "difference") for who in READ_AS),
+    *(Goal(CASE, who, "first token, p95", 1, TUTORIAL, "ratio") for who in READ_AS),
 )
 
 
@@ -60,13 +60,13 @@ def measure(options: Options) -> Results:
             upstream.say(rate=RATE, delay=THINKING_SECONDS, count=2, together=1)
             for number in range(FIRST_TOKENS):
                 for who, setup in everyone.items():
-                    first[who].append(_first_token(setup, upstream, f"{who} {number}"))
+                    first[who].append(_first_token(setup, upstream, f"{who}, first token {number}"))
             for who, each in found.items():
-                results.add(CASE, who, _medians(each) | spread(first[who]))
+                results.add(CASE, who, _medians(each) | of_first_tokens(first[who]))
     return results
 
 
-def spread(first: Sequence[float]) -> dict[str, float]:
+def of_first_tokens(first: Sequence[float]) -> dict[str, float]:
     """The median of first tokens, and what one of twenty is slower than; in ms."""
     return {
         "first token": statistics.median(first),

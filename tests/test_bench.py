@@ -103,7 +103,7 @@ def test_both_stores_are_measured_with_every_number_of_answers_in_one_process_an
 
 
 def test_of_forty_first_tokens_the_slowest_two_are_beyond_the_p95() -> None:
-    found = latency.spread([*range(1, 39), 1_000, 2_000])
+    found = latency.of_first_tokens([*range(1, 39), 1_000, 2_000])
 
     assert found["first token"] == 20.5
     assert 38 < found["first token, p95"] < 100

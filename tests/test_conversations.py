@@ -146,7 +146,8 @@ async def test_a_draft_is_kept_until_its_form_is_sent(database: Database) -> Non
             if conversation_id is None:
                 return await conversations.draft(session, USER)
             found = await conversations.find(session, USER, conversation_id)
-            return found.draft if found else "nothing"
+            assert found
+            return found.draft
 
     await keep("Hel", None, "t1")
     assert await kept(None) == "Hel"
