@@ -1,7 +1,7 @@
 """The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 
 from app import schema, sqlite
+from app.kept import Kept
 from app.refusals import Unavailable, insist_on_right_address, translated
 
 __all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Statements", "Unavailable", "driver_url"]
@@ -62,6 +63,7 @@ class Database:
         self._reserved = (
             self.writer if self.is_sqlite else _postgresql_engine(self.url, writes=True, connections=2)
         )
+        self._kept = Kept(self.writer) if self.is_sqlite else None
         self._reader = make(self.url, writes=False)
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self.place = str(self.path or _server(self.url))
@@ -98,17 +100,17 @@ class Database:
         if self.path:
             schema.prepare_file(self.path)
         # Another migration is waited for, and a large table may take its time.
-        engine = self.writer if self.is_sqlite else _engine_to(self.url, poolclass=NullPool)
+        engine = _engine_to(self.url, poolclass=NullPool)
+        connecting = self._kept.taken(BUSY_SECONDS) if self._kept else engine.connect()
         try:
-            async with translated(), engine.connect() as connection:
+            async with translated(), connecting as connection:
                 await connection.run_sync(schema.upgrade, self.path)
                 await connection.commit()
         except Unavailable as error:
             insist_on_right_address(error)
             raise
         finally:
-            if engine is not self.writer:
-                await engine.dispose()
+            await engine.dispose()
         if self.is_sqlite:
             self._file = self._identity()
         self._checked = True
@@ -129,13 +131,13 @@ class Database:
         """
         with CancelScope(shield=True):
             await self._check()
-            options = {"deadline": monotonic() + BUSY_SECONDS}
             async with (
                 translated(),
-                AsyncSession(self.writer, expire_on_commit=False) as session,
+                self._kept.taken(BUSY_SECONDS) if self._kept else nullcontext(self.writer) as bind,
+                AsyncSession(bind, expire_on_commit=False) as session,
                 session.begin(),
             ):
-                await session.connection(execution_options=options)
+                await session.connection()
                 yield session
 
     @asynccontextmanager
@@ -147,11 +149,12 @@ class Database:
         """
         with CancelScope(shield=True):
             await self._check()
-            deadline = monotonic() + BUSY_SECONDS
-            async with translated(), self._reserved.connect() as connection:
-                await connection.execution_options(deadline=deadline)
-                async with connection.begin():
-                    yield connection
+            async with (
+                translated(),
+                self._kept.taken(BUSY_SECONDS) if self._kept else self._reserved.connect() as connection,
+                connection.begin(),
+            ):
+                yield connection
 
     async def ping(self) -> None:
         """See that the database answers, and with the right schema. Raises Unavailable, schema.Wrong."""
@@ -175,6 +178,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._kept:
+            await self._kept.close()
         for engine in {self._reader, self.writer, self._reserved}:
             await engine.dispose()
 
@@ -271,9 +276,8 @@ def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
     def begin(connection: Connection) -> None:
         if writes:
             # What was spent on waiting for this connection is not waited once more for the lock.
-            now = monotonic()
-            left = connection.get_execution_options().get("deadline", now + BUSY_SECONDS) - now
-            seconds = max(round(left, 1), 0)
+            waited = monotonic() - connection.info.pop("asked", monotonic())
+            seconds = max(round(BUSY_SECONDS - waited, 1), 0)
             if connection.info.get("busy_seconds") != seconds:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={round(seconds * 1000)}")
                 connection.info["busy_seconds"] = seconds

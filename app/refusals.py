@@ -13,6 +13,7 @@ from app import schema
 _PASSING = ("08", "53", "57", "58", "25006", "25P03", "55P03", "40")
 _REFUSING = ("28", "3D000")
 _DAMAGED = ("malformed", "not a database")
+BUSY = "The database is busy. Nothing was stored; please try again in a moment."
 _GONE = "The database cannot be reached. Please try again in a moment."
 _WORDS = (
     (
@@ -20,10 +21,7 @@ _WORDS = (
         "The disk is full, so nothing can be stored. Free some space, then try again.",
     ),
     (("readonly", "25006"), "The database cannot be written to, so nothing was stored."),
-    (
-        ("locked", "busy", "QueuePool", "55P03"),
-        "The database is busy. Nothing was stored; please try again in a moment.",
-    ),
+    (("locked", "busy", "QueuePool", "55P03"), BUSY),
     (_DAMAGED, "The database's file is damaged, so nothing can be stored. Restore it from a copy."),
 )
 

@@ -51,6 +51,11 @@ class Spread:
         return middle if ends[0] == ends[1] == middle else f"{middle} ({ends[0]}–{ends[1]})"
 
 
+def p95(values: Sequence[float]) -> float:
+    """What one of twenty values is above; there are two at least."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
 Key = tuple[str, str, str]
 """Case, who, figure."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from bench.exchange import FIRST_TOKEN, Exchange, asking, get, post
-from bench.figures import Figure, Goal, Results
+from bench.figures import Figure, Goal, Results, p95
 from bench.options import Options
 from bench.setups import RAW, TUTORIAL, Setup, ours, raw, tutorial, warm
 from bench.upstream import Record, Upstream
@@ -62,16 +62,9 @@ def measure(options: Options) -> Results:
                 for who, setup in everyone.items():
                     first[who].append(_first_token(setup, upstream, f"{who}, first token {number}"))
             for who, each in found.items():
-                results.add(CASE, who, _medians(each) | of_first_tokens(first[who]))
+                firsts = {"first token": statistics.median(first[who]), "first token, p95": p95(first[who])}
+                results.add(CASE, who, _medians(each) | firsts)
     return results
-
-
-def of_first_tokens(first: Sequence[float]) -> dict[str, float]:
-    """The median of first tokens, and what one of twenty is slower than; in ms."""
-    return {
-        "first token": statistics.median(first),
-        "first token, p95": statistics.quantiles(first, n=20, method="inclusive")[-1],
-    }
 
 
 def _first_token(setup: Setup, upstream: Upstream, prompt: str) -> float:

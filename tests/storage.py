@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 MOST_PAGES = 2**30
 
@@ -17,12 +17,14 @@ class Ills:
     def __init__(self, engine: Engine) -> None:
         self.now: Literal["well", "full", "read-only"] = "well"
         # Before the transaction: where only reading is allowed, even its beginning is refused.
-        event.listen(engine, "checkout", self._checkout)
+        event.listen(engine, "before_cursor_execute", self._before)
 
-    def _checkout(self, connection: Any, *_: object) -> None:
+    def _before(self, connection: Connection, _: object, statement: str, *__: object) -> None:
+        if statement != "BEGIN IMMEDIATE":
+            return
         # Less than it has already means: not one page more.
         pages = 1 if self.now == "full" else MOST_PAGES
-        cursor = connection.cursor()
+        cursor = connection.connection.cursor()
         cursor.execute(f"PRAGMA max_page_count={pages}")
         cursor.execute(f"PRAGMA query_only={int(self.now == 'read-only')}")
         cursor.close()

@@ -30,7 +30,8 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
-    {"doubts", "schema", "sqlite", "db", "refusals", "metrics", "prometheus", "markdown", "static_files"},
+    {"doubts", "schema", "sqlite", "kept", "db", "refusals", "metrics", "prometheus"}
+    | {"markdown", "static_files"},
     {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "streams"}
     | {"leases", "notifications", "chunks"},
     {"generation", "calls", "writer", "polling", "growing", "transcript", "events"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -190,6 +191,31 @@ async def test_the_lock_of_a_file_is_taken_at_once_where_it_is_free(
 
     at_once, waited = begun[1:]
     assert at_once == threading.get_ident() != waited
+
+
+async def test_what_writes_to_a_file_keeps_its_connection_until_something_fails(
+    settings: Settings, database: Database
+) -> None:
+    async def connection() -> object:
+        async with database.storing() as connection:
+            return connection.sync_connection
+
+    first = await connection()
+    assert await connection() is first
+
+    async def fail() -> None:
+        async with database.writing() as session:
+            await session.execute(text("update users set draft = 'never stored'"))
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        await fail()
+
+    second = await connection()
+    assert second is not first
+    assert await connection() is second
+    async with database.reading() as session:
+        assert await session.scalar(text("select draft from users")) == ""
 
 
 async def test_who_waits_for_the_lock_of_a_file_does_not_hold_up_the_others(

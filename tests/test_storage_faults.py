@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import conversations, db, leases, writer
+from app import conversations, db, kept, leases, writer
 from app.answers import Ending
 from app.db import Database, Unavailable
 from app.leases import LOOKS, Lookout
@@ -173,7 +173,8 @@ async def test_the_wait_for_a_turn_and_that_for_a_lock_are_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 0.0
-    monkeypatch.setattr(db, "monotonic", lambda: clock)
+    for module in (db, kept):
+        monkeypatch.setattr(module, "monotonic", lambda: clock)
 
     async def left() -> int:
         async with database.writing() as session:
