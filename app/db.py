@@ -1,34 +1,18 @@
 """The database: SQLite in a file, or PostgreSQL; sessions that read, sessions that write."""
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, nullcontext
-from functools import partial
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from time import monotonic
-from typing import Any
 
 from anyio import CancelScope
-from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from app import schema, sqlite
+from app import engines, schema
 from app.kept import Kept
 from app.refusals import Unavailable, insist_on_right_address, translated
 
-__all__ = ["BUSY_SECONDS", "CHANNEL", "Database", "Statements", "Unavailable", "driver_url"]
-
-BUSY_SECONDS = 5
-"""How long a transaction waits before it is refused: for its turn here, and for another's lock."""
-
-IDLE_SECONDS = 3
-"""How long a transaction may do nothing before PostgreSQL ends it.
-
-Else a process that is frozen in the middle of one, or whose host is gone, would keep its answers locked.
-"""
-
-COMMAND_SECONDS = 10
-"""How long a server may take for one statement; longer than a lock is waited for."""
+__all__ = ["CHANNEL", "Database", "Statements", "Unavailable", "driver_url"]
 
 CHANNEL = "answers"
 """PostgreSQL's channel for notifications: the ids of answers that changed."""
@@ -38,9 +22,6 @@ LARGEST_NOTIFICATION = 7900
 
 Statements = AsyncSession | AsyncConnection
 """Where statements run: in a session, or in `Database.storing`, which knows no objects."""
-
-# What a statement is sent with are prompts and answers: no error, and so no log, may hold them.
-_engine_to = partial(create_async_engine, hide_parameters=True)
 
 
 class Database:
@@ -58,10 +39,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        make = _sqlite_engine if self.is_sqlite else _postgresql_engine
+        make = engines.sqlite_engine if self.is_sqlite else engines.postgresql_engine
         self.writer = make(self.url, writes=True)
         self._reserved = (
-            self.writer if self.is_sqlite else _postgresql_engine(self.url, writes=True, connections=2)
+            self.writer if self.is_sqlite else engines.postgresql_engine(self.url, writes=True, connections=2)
         )
         self._kept = Kept(self.writer) if self.is_sqlite else None
         self._reader = make(self.url, writes=False)
@@ -99,18 +80,13 @@ class Database:
         """
         if self.path:
             schema.prepare_file(self.path)
-        # Another migration is waited for, and a large table may take its time.
-        engine = _engine_to(self.url, poolclass=NullPool)
-        connecting = self._kept.taken(BUSY_SECONDS) if self._kept else engine.connect()
         try:
-            async with translated(), connecting as connection:
+            async with translated(), self._migrating() as connection:
                 await connection.run_sync(schema.upgrade, self.path)
                 await connection.commit()
         except Unavailable as error:
             insist_on_right_address(error)
             raise
-        finally:
-            await engine.dispose()
         if self.is_sqlite:
             self._file = self._identity()
         self._checked = True
@@ -133,7 +109,7 @@ class Database:
             await self._check()
             async with (
                 translated(),
-                self._kept.taken(BUSY_SECONDS) if self._kept else nullcontext(self.writer) as bind,
+                self._kept.taken() if self._kept else nullcontext(self.writer) as bind,
                 AsyncSession(bind, expire_on_commit=False) as session,
                 session.begin(),
             ):
@@ -151,7 +127,7 @@ class Database:
             await self._check()
             async with (
                 translated(),
-                self._kept.taken(BUSY_SECONDS) if self._kept else self._reserved.connect() as connection,
+                self._kept.taken() if self._kept else self._reserved.connect() as connection,
                 connection.begin(),
             ):
                 yield connection
@@ -174,13 +150,31 @@ class Database:
 
     def listener(self) -> AsyncEngine:
         """An engine for the one connection that listens to notifications."""
-        return _engine_to(self.url, poolclass=NullPool, connect_args=_CONNECT)
+        return engines.listening_engine(self.url)
 
     async def close(self) -> None:
         """Close every connection."""
+        try:
+            if self._kept:
+                # Whoever has it at a disk that does not answer must not keep the server from its end.
+                with suppress(Unavailable):
+                    await self._kept.close()
+        finally:
+            for engine in {self._reader, self.writer, self._reserved}:
+                await engine.dispose()
+
+    @asynccontextmanager
+    async def _migrating(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to change the schema on."""
         if self._kept:
-            await self._kept.close()
-        for engine in {self._reader, self.writer, self._reserved}:
+            async with self._kept.taken() as connection:
+                yield connection
+            return
+        engine = engines.migrating_engine(self.url)
+        try:
+            async with engine.connect() as connection:
+                yield connection
+        finally:
             await engine.dispose()
 
     async def _check(self) -> None:
@@ -217,73 +211,6 @@ def _server(url: URL) -> str:
     """Where a server is: its name or the folder of its socket, and its port."""
     host = url.host or url.query.get("host") or "this machine"
     return f"{host}:{url.port or url.query.get('port', 5432)}"
-
-
-_CONNECT: dict[str, Any] = {"timeout": 5, "command_timeout": COMMAND_SECONDS}
-
-
-def _postgresql_engine(url: URL, *, writes: bool, connections: int = 10) -> AsyncEngine:
-    # Read in one transaction, an answer's row and its chunks must be of one moment.
-    isolation = (
-        {"isolation_level": "READ COMMITTED"}
-        if writes
-        else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    )
-    return _engine_to(
-        url,
-        pool_size=connections // 2,
-        max_overflow=connections - connections // 2,
-        pool_timeout=BUSY_SECONDS,
-        pool_pre_ping=True,
-        execution_options=isolation,
-        connect_args={
-            **_CONNECT,
-            "server_settings": {
-                "application_name": "fastapi-llm",
-                "lock_timeout": f"{BUSY_SECONDS}s",
-                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-            },
-        },
-    )
-
-
-def _sqlite_engine(url: URL, *, writes: bool) -> AsyncEngine:
-    engine = _engine_to(
-        url,
-        pool_size=1 if writes else 4,
-        max_overflow=0,
-        pool_timeout=BUSY_SECONDS,
-        connect_args={"async_creator_fn": sqlite.connect},
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions by itself
-        cursor = connection.cursor()
-        # FULL: what was acknowledged survives a power cut. One commit serves all answers that run
-        # at that moment, at most twenty times a second, so the price is small.
-        for pragma in (
-            f"busy_timeout={BUSY_SECONDS * 1000}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"query_only={0 if writes else 1}",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        if writes:
-            # What was spent on waiting for this connection is not waited once more for the lock.
-            waited = monotonic() - connection.info.pop("asked", monotonic())
-            seconds = max(round(BUSY_SECONDS - waited, 1), 0)
-            if connection.info.get("busy_seconds") != seconds:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={round(seconds * 1000)}")
-                connection.info["busy_seconds"] = seconds
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 def _in_pieces(ids: list[str]) -> Iterable[str]:

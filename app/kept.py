@@ -7,6 +7,7 @@ from time import monotonic
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app import engines
 from app.refusals import BUSY, Unavailable
 
 
@@ -19,29 +20,32 @@ class Kept:
         self._connection: AsyncConnection | None = None
 
     @asynccontextmanager
-    async def taken(self, seconds: float) -> AsyncIterator[AsyncConnection]:
+    async def taken(self) -> AsyncIterator[AsyncConnection]:
         """It, when those are done who asked before; `info["asked"]` says since when. Raises Unavailable."""
         asked = monotonic()
-        await self._wait_for_turn(seconds)
+        await self._wait_for_turn()
         try:
             connection = self._connection = self._connection or await self._engine.connect()
             connection.info["asked"] = asked
             yield connection
         except BaseException:
-            # What it is like is not known: the next one gets a connection that the pool has looked at.
+            # Only the pool rolls back what a COMMIT that failed leaves open; what could not begin never will.
             await self._let_go()
             raise
         finally:
             self._turn.release()
 
     async def close(self) -> None:
-        """Give it back, once nobody has it."""
-        async with self._turn:
-            await self._let_go()
-
-    async def _wait_for_turn(self, seconds: float) -> None:
+        """Give it back, once nobody has it. Raises Unavailable where somebody does for so long."""
+        await self._wait_for_turn()
         try:
-            async with asyncio.timeout(seconds if self._turn.locked() else None):
+            await self._let_go()
+        finally:
+            self._turn.release()
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(engines.BUSY_SECONDS):
                 await self._turn.acquire()
         except TimeoutError:
             raise Unavailable(BUSY) from None

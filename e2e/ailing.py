@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app.cli
-import app.db
+import app.engines
 from tests.storage import Ills
 
 ILLS: dict[int, Literal["full", "read-only", "well"]] = {
@@ -21,7 +21,7 @@ ILLS: dict[int, Literal["full", "read-only", "well"]] = {
 }
 
 ailing: list[Ills] = []
-sqlite_engine = app.db._sqlite_engine
+sqlite_engine = app.engines.sqlite_engine
 
 
 def ailing_engine(url: URL, *, writes: bool) -> AsyncEngine:
@@ -39,8 +39,8 @@ def fall_ill(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    app.db.BUSY_SECONDS = 1
-    app.db._sqlite_engine = ailing_engine
+    app.engines.BUSY_SECONDS = 1
+    app.engines.sqlite_engine = ailing_engine
     for number in ILLS:
         signal.signal(number, fall_ill)
     app.cli.main()

@@ -130,12 +130,12 @@ def test_a_stream_that_is_alive_is_left_alone_and_one_that_is_silent_is_not(
     chat.send("Go")
     expect(chat.text).to_have_text("One")
 
-    page.clock.run_for(30_000)  # it goes on by itself as well: ten seconds are left for that
+    page.clock.run_for(35_000)  # it goes on by itself as well: five seconds are left for that
     chat.conversations.first.hover()  # whatever was asked for before this has been sent
     assert proxy.requests("/messages/") == []
 
     with page.expect_response("**/messages/2"):
-        page.clock.run_for(11_000)
+        page.clock.run_for(6_000)
     upstream.go_on()
     chat.expect_whole("One two.")
 

@@ -11,10 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from app import answers, conversations, schema
 from app.answers import STOPPED, Piece
-from app.db import Database
+from app.db import Database, Unavailable
 from app.providers.scripted import ScriptedProvider
 from app.settings import Settings
 from app.tables import Table
@@ -193,9 +194,7 @@ async def test_the_lock_of_a_file_is_taken_at_once_where_it_is_free(
     assert at_once == threading.get_ident() != waited
 
 
-async def test_what_writes_to_a_file_keeps_its_connection_until_something_fails(
-    settings: Settings, database: Database
-) -> None:
+async def test_what_writes_to_a_file_keeps_its_connection_until_something_fails(database: Database) -> None:
     async def connection() -> object:
         async with database.storing() as connection:
             return connection.sync_connection
@@ -216,6 +215,74 @@ async def test_what_writes_to_a_file_keeps_its_connection_until_something_fails(
     assert await connection() is second
     async with database.reading() as session:
         assert await session.scalar(text("select draft from users")) == ""
+
+
+async def test_a_commit_that_fails_leaves_nothing_open(database: Database) -> None:
+    async with database.writing() as session:
+        turn = await conversations.add_turn(session, 1, prompt="Hi", model="m")
+
+    async def break_off() -> None:
+        async with database.writing() as session:
+            await session.execute(text("pragma defer_foreign_keys=on"))
+            await session.execute(text("update messages set conversation_id = 999"))
+
+    with pytest.raises(IntegrityError):
+        await break_off()
+
+    async with database.writing() as session:
+        assert await conversations.find_message(session, 1, turn.prompt.id)
+        await session.execute(text("update users set draft = 'stored'"))
+    async with database.reading() as session:
+        assert await session.scalar(text("select draft from users")) == "stored"
+        message = await conversations.find_message(session, 1, turn.prompt.id)
+    assert message
+    assert message.conversation_id == turn.conversation.id
+
+
+async def test_who_is_cancelled_while_it_writes_leaves_nothing_behind(database: Database) -> None:
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with database.writing() as session:
+            await session.execute(text("update users set draft = 'never stored'"))
+            begun.set()
+            await asyncio.Event().wait()
+
+    writing, waiting = asyncio.create_task(write()), asyncio.create_task(write())
+    await begun.wait()
+    for task in (waiting, writing):
+        task.cancel()
+    await asyncio.wait([writing, waiting])
+
+    assert writing.cancelled()
+    assert waiting.cancelled()
+    async with database.writing() as session:
+        assert await session.scalar(text("select draft from users")) == ""
+
+
+@pytest.mark.fault(35)
+async def test_a_turn_that_changes_hands_is_not_waited_for_without_limit(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.engines.BUSY_SECONDS", 0.2)
+    release = asyncio.Event()
+
+    async def hold() -> None:
+        async with database.storing():
+            await release.wait()
+
+    async def write() -> None:
+        async with database.storing():
+            raise AssertionError("it is another's turn")
+
+    async with database.storing():
+        holding = asyncio.create_task(hold())
+        await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="busy"):
+        await write()
+
+    release.set()
+    await holding
 
 
 async def test_who_waits_for_the_lock_of_a_file_does_not_hold_up_the_others(

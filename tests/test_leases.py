@@ -159,7 +159,7 @@ async def test_looks_while_another_holds_the_lock_do_not_count(
     answer = await first.ask()
     await first.text_of(answer)
     await first.hold_up()
-    monkeypatch.setattr("app.db.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("app.engines.BUSY_SECONDS", 0.1)
 
     # Before the last one, so that who waits for the lock is let in before the answer could be ended.
     with locked(path), pytest.raises(Unavailable):
@@ -246,7 +246,7 @@ async def test_a_process_that_is_stopped_within_a_transaction_keeps_no_answer_lo
     answer = await first.ask()
     await first.text_of(answer)
     await first.hold_up()
-    monkeypatch.setattr("app.db.IDLE_SECONDS", 1)
+    monkeypatch.setattr("app.engines.IDLE_SECONDS", 1)
     stopped = Database(store)
     ended: list[int] = []
 

@@ -203,7 +203,7 @@ async def test_a_server_without_a_connection_to_spare_is_unavailable(
 async def test_a_pool_without_a_connection_to_spare_is_unavailable(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("app.engines.BUSY_SECONDS", 0.1)
     small = Database(str(database.url.render_as_string(False)))
     enough, release = asyncio.Semaphore(0), asyncio.Event()
 
@@ -269,7 +269,7 @@ async def test_a_value_that_no_database_takes_is_no_refusal(database: Database, 
 async def test_a_migration_waits_for_another_as_long_as_it_takes(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.db.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("app.engines.BUSY_SECONDS", 0.01)
     later = Database(database.url.render_as_string(False))
     async with database.writing() as session:
         await session.execute(text("select pg_advisory_xact_lock(:n)"), {"n": schema.MIGRATING})

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import conversations, db, kept, leases, writer
+from app import conversations, engines, kept, leases, writer
 from app.answers import Ending
 from app.db import Database, Unavailable
 from app.leases import LOOKS, Lookout
@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a lock."""
-    monkeypatch.setattr(db, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr("app.writer.RETRY_SECONDS", 0.01)
 
 
@@ -173,7 +173,7 @@ async def test_the_wait_for_a_turn_and_that_for_a_lock_are_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 0.0
-    for module in (db, kept):
+    for module in (engines, kept):
         monkeypatch.setattr(module, "monotonic", lambda: clock)
 
     async def left() -> int:
@@ -183,7 +183,7 @@ async def test_the_wait_for_a_turn_and_that_for_a_lock_are_one(
     async with database.writing():
         waiting = asyncio.create_task(left())
         await asyncio.sleep(0)
-        clock = db.BUSY_SECONDS - 1.5
+        clock = engines.BUSY_SECONDS - 1.5
 
     assert await waiting == 1500
 
