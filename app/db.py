@@ -9,7 +9,6 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from app import engines, schema
-from app.kept import Kept
 from app.refusals import Unavailable, insist_on_right_address, translated
 
 __all__ = ["CHANNEL", "Database", "Statements", "Unavailable", "driver_url"]
@@ -44,7 +43,7 @@ class Database:
         self._reserved = (
             self.writer if self.is_sqlite else engines.postgresql_engine(self.url, writes=True, connections=2)
         )
-        self._kept = Kept(self.writer) if self.is_sqlite else None
+        self._kept = engines.KeptConnection(self.writer) if self.is_sqlite else None
         self._reader = make(self.url, writes=False)
         self.path = Path(self.url.database or "") if self.is_sqlite else None
         self.place = str(self.path or _server(self.url))

@@ -30,7 +30,7 @@ ENTER = "keydown[key=='Enter'&&!shiftKey&&!isComposing&&!repeat&&keyCode!=229] t
 LAYERS = [
     {"logs", "tables", "states", "wakeups", "settings"}
     | {"providers", "reasoning", "text", "problems", "readers"},
-    {"doubts", "schema", "sqlite", "engines", "kept", "db", "refusals", "metrics", "prometheus"}
+    {"doubts", "schema", "sqlite", "engines", "db", "refusals", "metrics", "prometheus"}
     | {"markdown", "static_files"},
     {"prompts", "conversations", "branches", "answers", "fragments", "renderings", "running", "streams"}
     | {"leases", "notifications", "chunks"},

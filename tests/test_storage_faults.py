@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from app import conversations, engines, kept, leases, writer
+from app import conversations, engines, leases, writer
 from app.answers import Ending
 from app.db import Database, Unavailable
 from app.leases import LOOKS, Lookout
@@ -173,8 +173,7 @@ async def test_the_wait_for_a_turn_and_that_for_a_lock_are_one(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = 0.0
-    for module in (engines, kept):
-        monkeypatch.setattr(module, "monotonic", lambda: clock)
+    monkeypatch.setattr(engines, "monotonic", lambda: clock)
 
     async def left() -> int:
         async with database.writing() as session:
